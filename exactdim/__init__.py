@@ -1,0 +1,65 @@
+"""Exact geometry of ReLU networks, with evidence.
+
+Names load on first use: ``import exactdim`` itself is cheap and touches neither torch nor any other
+heavy package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from exactdim.arith.matrix import QMatrix as QMatrix
+    from exactdim.arith.matrix import kernel as kernel
+    from exactdim.arith.matrix import matrix_rank as matrix_rank
+    from exactdim.crosscheck import crosscheck as crosscheck
+    from exactdim.dimension.bounds import dimension_bounds as dimension_bounds
+    from exactdim.dimension.local import local_dimension as local_dimension
+    from exactdim.dimension.result import Dimension as Dimension
+    from exactdim.evidence.certificate import Certificate as Certificate
+    from exactdim.evidence.certificate import verify as verify
+    from exactdim.nets.formats import as_network as as_network
+    from exactdim.nets.jacobian import jacobian as jacobian
+    from exactdim.nets.network import ReLUNetwork as ReLUNetwork
+    from exactdim.nets.patterns import activation_pattern as activation_pattern
+    from exactdim.nets.symmetry import gauge_vectors as gauge_vectors
+    from exactdim.nets.symmetry import permute as permute
+    from exactdim.nets.symmetry import rescale as rescale
+
+_HOMES = {
+    "Certificate": "evidence.certificate",
+    "Dimension": "dimension.result",
+    "QMatrix": "arith.matrix",
+    "ReLUNetwork": "nets.network",
+    "activation_pattern": "nets.patterns",
+    "as_network": "nets.formats",
+    "crosscheck": "crosscheck",
+    "dimension_bounds": "dimension.bounds",
+    "gauge_vectors": "nets.symmetry",
+    "jacobian": "nets.jacobian",
+    "kernel": "arith.matrix",
+    "local_dimension": "dimension.local",
+    "matrix_rank": "arith.matrix",
+    "permute": "nets.symmetry",
+    "rescale": "nets.symmetry",
+    "verify": "evidence.certificate",
+}
+
+__all__ = [*_HOMES, "__version__", "errors"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("exactdim.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'exactdim' has no attribute {name!r}")
+    value = getattr(import_module(f"exactdim.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The local dimension: bracket it by proofs, then close the gap."""

@@ -1,0 +1,379 @@
+"""Structural upper bounds of the local dimension, each a theorem with its reason.
+
+Every rank inside a bound is bounded from above by a proof (`QMatrix.rank`), and every rank that is
+subtracted likewise from below, so that a bound never rests on a modular rank. All bounds hold for
+every parameter, batch and pattern, generic or not.
+
+Source: arXiv 2402.08269; THEORY T7, T9 and T28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import gcd
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import nmod_mat
+
+from exactdim.arith.circuits import Circuits
+from exactdim.arith.matrix import QMatrix
+from exactdim.arith.modular import reduce
+from exactdim.arith.primes import descending_primes
+from exactdim.arith.rationals import ArrayLike
+from exactdim.errors import DenominatorDivisible
+from exactdim.evidence.certificate import spell
+from exactdim.nets.formats import NetworkLike
+from exactdim.nets.jacobian import Head, JacobianFactors, head_matrix, jacobian_factors
+from exactdim.nets.patterns import KinkChoice
+
+__all__ = ["Bound", "StructuralBounds", "dimension_bounds"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A proved upper bound of the local dimension.
+
+    Attributes
+    ----------
+    name : str
+        Of the reason, as certificates spell it.
+    value : int
+    statement : str
+        The reason as a sentence.
+    witness : mapping
+        What a checker needs beyond network and batch; strings, integers and lists only.
+    """
+
+    name: str
+    value: int
+    statement: str
+    witness: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.value}: {self.statement}"
+
+
+def dimension_bounds(
+    net: NetworkLike, X: ArrayLike, *, head: Head = "logits", on_kink: KinkChoice = "raise"
+) -> list[Bound]:
+    """Compute every structural upper bound of the local dimension, smallest first.
+
+    Parameters
+    ----------
+    net : ReLUNetwork or anything `as_network` reads
+    X : ArrayLike of shape (n, N_0)
+    head : {"logits", "softmax"}
+    on_kink : {"raise", "zero", "drop"}
+
+    Returns
+    -------
+    list of Bound
+
+    Notes
+    -----
+    THEORY T7, T9 (1-4, 6, 7) and T28. The costly ones are ``unit-relations``: one exact rank of an
+    n x (N_{l-1} + N_l + 2) matrix per hidden unit.
+
+    Examples
+    --------
+    >>> from exactdim import ReLUNetwork
+    >>> net = ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
+    >>> for bound in dimension_bounds(net, [[0], [1], [2], [3]]):
+    ...     print(bound.name, bound.value)
+    parameters 3
+    input-rank 3
+    unit-relations 3
+    rows 4
+    affine-pieces 4
+    layer-features 4
+    """
+    bounds = StructuralBounds(jacobian_factors(net, X, head=head, on_kink=on_kink))
+    return sorted(bounds, key=lambda bound: bound.value)
+
+
+class StructuralBounds:
+    """The structural bounds of one batch, computed one after the other on demand.
+
+    Parameters
+    ----------
+    factors : JacobianFactors
+
+    Notes
+    -----
+    Iteration yields the cheap bounds first, so that a caller can stop as soon as one is met.
+    """
+
+    def __init__(self, factors: JacobianFactors) -> None:
+        self.factors = factors
+        self.net = factors.net
+        self.d = factors.outputs
+
+    def __iter__(self) -> Iterator[Bound]:
+        yield self.parameters()
+        yield self.rows()
+        yield self.input_rank()
+        yield self.affine_pieces()
+        yield self.layer_features()
+        if self._lost_outputs:
+            yield self.output_span()
+        yield self.unit_relations()
+        removed = self.rare_samples()
+        if removed:
+            yield self.unit_relations(removed)
+
+    # -- the bounds ---------------------------------------------------------------------------
+
+    def parameters(self) -> Bound:
+        """Bound by parameters minus the dimension of the symmetry group (T7, T28)."""
+        net = self.net
+        value = net.n_parameters - net.n_hidden
+        statement = (
+            f"{net.n_parameters} parameters - {net.n_hidden} rescalings, one per hidden unit"
+        )
+        if self.factors.head == "softmax":
+            shifts = net.widths[-2] + net.has_bias[-1]
+            value -= shifts
+            statement += f" - {shifts} common shifts of all logits"
+        return Bound("parameters", value, statement)
+
+    def rows(self) -> Bound:
+        """Bound by outputs times distinct samples, up to positive factors without biases (T9.1)."""
+        rays = not any(self.net.has_bias)
+        what = "rays" if rays else "samples"
+        count = len({_ray(row) for row in self._batch_rows} if rays else set(self._batch_rows))
+        return Bound("rows", self.d * count, f"{self.d} rows for each of {count} distinct {what}")
+
+    def affine_pieces(self) -> Bound:
+        """Bound by the affine ranks of the samples that share a pattern (T9.2).
+
+        Within a pattern every row of the Jacobian is affine in the sample, and linear if no layer
+        has a bias.
+        """
+        groups: dict[bytes, list[int]] = {}
+        for i in self._representatives:
+            groups.setdefault(self.factors.pattern.mask[i].tobytes(), []).append(i)
+        points = self.factors.batch
+        if any(self.net.has_bias):
+            n = points.shape[0]
+            points = QMatrix.hstack([points, QMatrix.from_integers([1] * n, 1, (n, 1))])
+        total = sum(points[group].rank() for group in groups.values())
+        return Bound(
+            "affine-pieces",
+            self.d * total,
+            f"{self.d} outputs times {total}, the sum over {len(groups)} patterns of the rank of "
+            "their samples",
+        )
+
+    def input_rank(self) -> Bound:
+        """Bound by parameters minus rescalings, counting only the inputs' rank (T9.3)."""
+        net = self.net
+        first = self.factors.features[0]
+        rank = self._feature_rank(0)
+        lost = net.widths[1] * (first.shape[1] - rank)
+        return Bound(
+            "input-rank",
+            net.n_parameters - lost - net.n_hidden,
+            f"{net.n_parameters - lost} parameters that the samples (rank {rank}) can see - "
+            f"{net.n_hidden} rescalings",
+        )
+
+    def layer_features(self) -> Bound:
+        """Bound by units times rank of the layer's input, summed over the layers (T9.4)."""
+        units = [*self.net.widths[1:-1], self.d]
+        ranks = [self._feature_rank(layer) for layer in range(self.net.depth)]
+        value = sum(u * r for u, r in zip(units, ranks, strict=True))
+        parts = " + ".join(f"{u}*{r}" for u, r in zip(units, ranks, strict=True))
+        return Bound("layer-features", value, f"{parts}, units times rank of their inputs by layer")
+
+    def unit_relations(self, removed: tuple[int, ...] = ()) -> Bound:
+        """Bound by what each unit can add to the span of its own layer (T9.6, T9.7).
+
+        Parameters
+        ----------
+        removed : tuple of int
+            Samples whose rows are counted in full; the rest of the bound ignores them. Any choice
+            is valid.
+
+        Returns
+        -------
+        Bound
+
+        Notes
+        -----
+        With A the inputs of the unit's layer on the samples where the unit is on, and B the outputs
+        of that layer, a change of the unit's weights that stays in col(B) is undone by the next
+        layer. So a unit adds ``rank [A | B] - rank B``, and the last layer d times the rank of its
+        input. Only samples at which the unit's activation moves an output need to be looked at
+        (a sharpening of T9.6: the relation is needed nowhere else).
+        """
+        gone = set(removed)
+        rows = np.array([i for i in self._representatives if i not in gone], dtype=np.intp)
+        counted = len(self._representatives) - len(rows)
+        value = self.d * counted
+        if len(rows):
+            for A, B in self._unit_matrices(rows):
+                value += QMatrix.hstack([A, B]).rank() - B.rank()
+            value += self.d * self.factors.features[-1][rows].rank()
+        statement = "what each hidden unit adds to the span of its layer's outputs, plus the last layer"
+        if counted:
+            statement += f", after counting {counted} samples with all their {self.d} rows"
+        witness = {"removed": sorted(i for i in range(self._n) if self._first_equal[i] in gone)}
+        return Bound("unit-relations", value, statement, witness)
+
+    def output_span(self) -> Bound:
+        """Bound by the outputs that the hidden layers can move, plus what the last layer adds.
+
+        Whatever the hidden layers' parameters do at sample i passes through ``M_i``, the derivative
+        of the outputs in the last hidden pre-activations. So the columns of J lie in the span of the
+        direct sum of the ``M_i`` and of the last layer's own columns, and with Y_i a basis of the
+        left kernel of ``M_i`` the rank of that span is
+        ``sum_i rank M_i + rank [ h~_i (x) Y_i C ]_i``. The witness lists relations between the
+        columns of that last matrix; each lowers its rank by one. Below `rows` only where fewer units of the
+        last hidden layer are on at a sample than there are outputs.
+        """
+        last = self.factors.features[-1]
+        top = head_matrix(self.factors.head, self.net.widths[-1])
+        moved, rows = 0, []
+        for i in self._representatives:
+            free = self._sample_block(i).T.kernel()
+            moved += self.d - free.shape[0]
+            left, h = (free @ top).tolist(), last[[i]].numerators()
+            # Coordinates that belong to one input of the last layer are neighbours, which keeps
+            # the relations below short.
+            rows += [[int(x) * y for y in h for x in line] for line in left]
+        size = self.net.widths[-1] * last.shape[1]
+        columns = [[row[j] for row in rows] for j in range(size)]
+        circuits = Circuits(columns, next(descending_primes()))
+        relations = [circuits.solve(k) for k in range(len(circuits.supports))]
+        proved = [spell(relation) for relation in relations if relation is not None]
+        added = size - len(proved)
+        return Bound(
+            "output-span",
+            moved + added,
+            f"{moved} output directions that the hidden layers can move, summed over the samples, "
+            f"plus {added} that only the last layer moves",
+            {"relations": proved},
+        )
+
+    # -- the choice of samples to remove --------------------------------------------------------
+
+    def rare_samples(self) -> tuple[int, ...]:
+        """Propose samples that are cheaper to count in full than to leave in (T9.7).
+
+        A sample whose removal lowers the ranks of the units by more than d costs less as d rows.
+        The search works modulo a prime; it only proposes, and `unit_relations` proves.
+
+        Returns
+        -------
+        tuple of int
+            Empty if no sample pays.
+        """
+        p = next(descending_primes())
+        removed: set[int] = set()
+        while True:
+            left = np.array([i for i in self._representatives if i not in removed], dtype=np.intp)
+            gain = dict.fromkeys(left.tolist(), 0)
+            if not len(left):
+                return tuple(sorted(removed))
+            try:
+                for (A, B), rows in zip(
+                    self._unit_matrices(left), self._unit_rows(left), strict=True
+                ):
+                    both = reduce(QMatrix.hstack([A, B]), p)
+                    for i in _coloops(both):
+                        gain[int(rows[i])] += 1
+                    for i in _coloops(reduce(B, p)):
+                        gain[int(rows[i])] -= 1
+                for i in _coloops(reduce(self.factors.features[-1][left], p)):
+                    gain[int(left[i])] += self.d
+            except DenominatorDivisible:
+                return ()
+            paying = {i for i, g in gain.items() if g > self.d}
+            if not paying:
+                return tuple(sorted(removed))
+            removed |= paying
+
+    # -- shared pieces --------------------------------------------------------------------------
+
+    @property
+    def _n(self) -> int:
+        return self.factors.batch.shape[0]
+
+    @cached_property
+    def _batch_rows(self) -> list[tuple[int, ...]]:
+        width = self.net.widths[0]
+        flat = self.factors.batch.numerators()
+        return [tuple(flat[i * width : (i + 1) * width]) for i in range(self._n)]
+
+    @cached_property
+    def _first_equal(self) -> list[int]:
+        """For each sample, the first sample equal to it."""
+        first: dict[tuple[int, ...], int] = {}
+        return [first.setdefault(row, i) for i, row in enumerate(self._batch_rows)]
+
+    @cached_property
+    def _representatives(self) -> list[int]:
+        return sorted(set(self._first_equal))
+
+    @cached_property
+    def _lost_outputs(self) -> bool:
+        """Whether at some sample fewer units of the last hidden layer are on than outputs count."""
+        layers = self.factors.pattern.layers
+        return bool(layers) and bool((layers[-1].sum(axis=1) < self.d).any())
+
+    def _sample_block(self, i: int) -> QMatrix:
+        """Derivative of the outputs in the last hidden pre-activations at one sample."""
+        return self.factors.sensitivities[-2][slice(i * self.d, (i + 1) * self.d)]
+
+    def _feature_rank(self, layer: int) -> int:
+        if layer not in self._feature_ranks:
+            self._feature_ranks[layer] = self.factors.features[layer][self._representatives].rank()
+        return self._feature_ranks[layer]
+
+    @cached_property
+    def _feature_ranks(self) -> dict[int, int]:
+        return {}
+
+    def _unit_rows(self, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
+        """Yield, per hidden unit, the samples among `rows` at which its activation matters."""
+        for reach in self.factors.reach:
+            for unit in range(reach.shape[1]):
+                yield rows[reach[rows, unit]]
+
+    def _unit_matrices(self, rows: npt.NDArray[np.intp]) -> Iterator[tuple[QMatrix, QMatrix]]:
+        """Yield, per hidden unit, A (its masked inputs) and B (its layer's outputs)."""
+        relevant = self._unit_rows(rows)
+        for layer, mask in enumerate(self.factors.pattern.layers):
+            inputs, outputs = self.factors.features[layer], self.factors.features[layer + 1]
+            for unit in range(mask.shape[1]):
+                picked = next(relevant)
+                A = inputs[picked]
+                on = np.repeat(mask[picked, unit][:, None], A.shape[1], axis=1)
+                yield A.masked(on), outputs[picked]
+
+
+def _ray(row: tuple[int, ...]) -> tuple[int, ...]:
+    content = gcd(*row)
+    return tuple(x // content for x in row) if content else row
+
+
+def _coloops(A: nmod_mat) -> list[int]:
+    """Rows that lie outside the span of all other rows, modulo p."""
+    m, n = A.nrows(), A.ncols()
+    if not m or not n:
+        return []
+    echelon, rank = A.transpose().rref()
+    table = [int(x) for x in echelon.entries()]
+    out = []
+    column = 0
+    for r in range(rank):
+        row = table[r * m : (r + 1) * m]
+        while not row[column]:
+            column += 1
+        if not any(row[column + 1 :]):
+            out.append(column)
+    return out

@@ -1,0 +1,219 @@
+"""The answer: a bracket with its evidence, and the word that says how much it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from exactdim.arith.matrix import QMatrix
+from exactdim.dimension.bounds import Bound
+from exactdim.errors import CertificateError, Undecided
+from exactdim.evidence.certificate import Certificate, rationals
+from exactdim.nets.jacobian import Head
+from exactdim.nets.network import ReLUNetwork
+from exactdim.nets.patterns import ActivationPattern
+
+__all__ = ["Dimension", "Evidence", "LowerEnd", "Status"]
+
+Status: TypeAlias = Literal["proved", "probable", "bracketed", "numeric"]
+
+
+@dataclass(frozen=True)
+class LowerEnd:
+    """A minor of the Jacobian that is nonzero modulo a prime, hence nonzero.
+
+    Attributes
+    ----------
+    modulus : int
+        A prime that divides no denominator.
+    rows, columns : tuple of int
+        Equally many; rows are numbered within the kept samples.
+    """
+
+    modulus: int
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the answer rests on.
+
+    Attributes
+    ----------
+    net : ReLUNetwork
+    batch : QMatrix of shape (n, N_0)
+        As given, before samples were dropped.
+    pattern : ActivationPattern
+    head : {"logits", "softmax"}
+    lower : LowerEnd
+    upper : Bound
+        The smallest proved upper bound.
+    primes : tuple of int
+        The primes that were drawn, in order.
+    seed : int or None
+        The seed that replayed them; ``None`` if the operating system's entropy drew them.
+    stopped : {"interrupted", "max_seconds"} or None
+        What cut the work short, if anything did.
+    """
+
+    net: ReLUNetwork
+    batch: QMatrix
+    pattern: ActivationPattern
+    head: Head
+    lower: LowerEnd
+    upper: Bound
+    primes: tuple[int, ...]
+    seed: int | None
+    stopped: Literal["interrupted", "max_seconds"] | None
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """The local dimension of a network at a batch, as far as it is proved.
+
+    Attributes
+    ----------
+    lower, upper : int
+        Proved ends: ``lower <= rank J <= upper``.
+    n_parameters, n_rows : int
+        P and n d, the shape of the Jacobian turned around.
+    status : {"proved", "probable", "bracketed", "numeric"}
+        ``proved``: the ends meet. ``probable``: they do not, and `failure_probability` bounds the
+        probability, over the random primes, that `lower` is not the rank. ``bracketed``: neither.
+        ``numeric``: a float said so (see `likely`).
+    evidence : Evidence
+    bounds : tuple of Bound
+        All upper bounds that were computed, smallest first.
+    failure_probability : float or None
+        0 if proved; ``None`` where no theorem gives one.
+
+    Notes
+    -----
+    ``int(d)`` and ``d.value`` work if the status is ``proved`` and raise `Undecided` otherwise.
+    """
+
+    lower: int
+    upper: int
+    n_parameters: int
+    n_rows: int
+    status: Status
+    evidence: Evidence = field(repr=False)
+    bounds: tuple[Bound, ...] = field(repr=False)
+    failure_probability: float | None
+
+    @property
+    def value(self) -> int:
+        """The rank, if it is proved."""
+        if self.status != "proved":
+            advice = (
+                "its likely value is .likely"
+                if self.status == "probable"
+                else "give more time, or proof='full'"
+            )
+            raise Undecided(
+                f"the rank is proved to lie in {self.lower}..{self.upper} only ({self.status}); "
+                f"{advice}",
+                self.lower,
+                self.upper,
+            )
+        return self.lower
+
+    @property
+    def likely(self) -> int:
+        """The rank if proved, else the value that the evidence favours; never a proof by itself."""
+        return self.lower
+
+    @property
+    def formal(self) -> bool:
+        """Whether samples lie on kinks, so that this is a claim about autodiff's formal mask."""
+        return self.evidence.pattern.on_kink == "zero" and bool(self.evidence.pattern.kinks)
+
+    def __int__(self) -> int:
+        return self.value
+
+    __index__ = __int__
+
+    def certificate(self) -> Certificate:
+        """Write the evidence down as a file that can be checked without exactdim.
+
+        Returns
+        -------
+        Certificate
+            Of kind ``jacobian-rank`` if proved, ``rank-at-least`` otherwise.
+
+        Raises
+        ------
+        CertificateError
+            If nothing is proved (status ``numeric``).
+
+        Examples
+        --------
+        >>> import exactdim as ed
+        >>> net = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
+        >>> ed.verify(ed.local_dimension(net, [[0], [1], [2]]).certificate())
+        Verdict(accepted, jacobian-rank = 3)
+        """
+        if self.status == "numeric":
+            raise CertificateError("a numeric rank has no certificate; ask for an exact one")
+        e = self.evidence
+        claim = {
+            "kind": "jacobian-rank" if self.status == "proved" else "rank-at-least",
+            "rank": self.lower,
+            "head": e.head,
+            "wrt": "parameters",
+            "on_kink": e.pattern.on_kink,
+        }
+        problem = {
+            "layers": [
+                {"weight": rationals(W), "bias": None if b is None else rationals(b)[0]}
+                for W, b in zip(e.net.weights, e.net.biases, strict=True)
+            ],
+            "inputs": rationals(e.batch),
+        }
+        witness: dict[str, Any] = {
+            "dropped": list(e.pattern.dropped),
+            "patterns": _pattern_strings(e.pattern),
+            "lower": {
+                "modulus": str(e.lower.modulus),
+                "rows": list(e.lower.rows),
+                "columns": list(e.lower.columns),
+            },
+        }
+        if self.status == "proved":
+            witness["upper"] = {"reason": e.upper.name, **e.upper.witness}
+        return Certificate.seal(claim, problem, witness)
+
+    def __repr__(self) -> str:
+        return f"Dimension({self})"
+
+    def __str__(self) -> str:
+        number = str(self.lower) if self.lower == self.upper else f"{self.lower}..{self.upper}"
+        what = f"{number} of {self.n_parameters} parameters"
+        if self.evidence.head == "softmax":
+            what += ", softmax"
+        if self.status == "proved":
+            reason = "full row rank" if self.lower == self.n_rows else self.evidence.upper.name
+            what += f", proved: {reason}"
+        elif self.status == "probable":
+            what += f", probably {self.likely}: wrong with probability below "
+            what += f"{self.failure_probability:.1e}"
+        else:
+            what += f", {self.status}"
+        if self.formal:
+            what += f"; formal, {len(self.evidence.pattern.kinks)} kinks counted as off"
+        if self.evidence.pattern.dropped:
+            what += f"; {len(self.evidence.pattern.dropped)} samples on kinks dropped"
+        if self.evidence.stopped:
+            what += "; stopped early"
+        return what
+
+
+def _pattern_strings(pattern: ActivationPattern) -> list[list[str]]:
+    """Per kept sample and hidden layer, a word of 0 and 1."""
+    words = [
+        ["".join("1" if bit else "0" for bit in row) for row in layer.tolist()]
+        for layer in pattern.layers
+    ]
+    n = pattern.n_samples - len(pattern.dropped)
+    return [[layer[i] for layer in words] for i in range(n)]

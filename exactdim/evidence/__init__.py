@@ -1,0 +1,1 @@
+"""Proofs as files: the certificate container and the checker that stands alone."""

@@ -1,0 +1,1 @@
+"""What a ReLU network is: weights, patterns, Jacobian, symmetries, files."""
