@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from exactdim.arith.matrix import QMatrix as QMatrix
     from exactdim.arith.matrix import kernel as kernel
     from exactdim.arith.matrix import matrix_rank as matrix_rank
-    from exactdim.crosscheck import crosscheck as crosscheck
     from exactdim.dimension.bounds import dimension_bounds as dimension_bounds
     from exactdim.dimension.local import local_dimension as local_dimension
     from exactdim.dimension.result import Dimension as Dimension
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from exactdim.nets.symmetry import gauge_vectors as gauge_vectors
     from exactdim.nets.symmetry import permute as permute
     from exactdim.nets.symmetry import rescale as rescale
+    from exactdim.numeric import crosscheck as crosscheck
 
 _HOMES = {
     "Certificate": "evidence.certificate",
@@ -36,7 +36,7 @@ _HOMES = {
     "ReLUNetwork": "nets.network",
     "activation_pattern": "nets.patterns",
     "as_network": "nets.formats",
-    "crosscheck": "crosscheck",
+    "crosscheck": "numeric",
     "dimension_bounds": "dimension.bounds",
     "gauge_vectors": "nets.symmetry",
     "jacobian": "nets.jacobian",
@@ -48,7 +48,7 @@ _HOMES = {
     "verify": "evidence.certificate",
 }
 
-__all__ = [*_HOMES, "__version__", "errors"]
+__all__ = [*_HOMES, "__version__", "errors"]  # noqa: F822
 
 
 def __getattr__(name: str) -> Any:

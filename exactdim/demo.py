@@ -11,12 +11,12 @@ from importlib.resources import files
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.crosscheck import RECIPES, crosscheck
 from exactdim.dimension.local import Progress
 from exactdim.dimension.result import Dimension
 from exactdim.nets.formats import as_network
 from exactdim.nets.jacobian import Head
 from exactdim.nets.network import ReLUNetwork
+from exactdim.numeric import RECIPES, crosscheck
 
 __all__ = ["STAGES", "DemoRow", "demo_rows", "load_digits_network"]
 

@@ -4,6 +4,7 @@ Run once, in the development environment: ``python scripts/make_digits_demo.py``
 seeded; the file in the repository was made by exactly this script.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ TARGET = Path(__file__).parents[1] / "exactdim" / "data" / "digits.npz"
 
 def build() -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
-    for inputs, outputs in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
+    for inputs, outputs in itertools.pairwise(WIDTHS):
         linear = torch.nn.Linear(inputs, outputs)
         torch.nn.init.xavier_uniform_(linear.weight)
         torch.nn.init.uniform_(linear.bias, -0.1, 0.1)

@@ -1,8 +1,8 @@
 """Sparse kernel vectors over the rationals, found modulo a prime and verified exactly.
 
-Each column that is no pivot modulo p is expressed by the pivot columns that its combination modulo p
-needs. Only that small system is solved over the rationals, and the result is multiplied out. Ordering
-the columns so that related ones are neighbours keeps supports short.
+Each column that is no pivot modulo p is expressed by the pivot columns that its combination modulo
+p needs. Only that small system is solved over the rationals, and the result is multiplied out.
+Ordering the columns so that related ones are neighbours keeps supports short.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Circuits:
 
         solution = square(pivots).solve(square(free))
         return [
-            (used[j], [used[c] for i, c in enumerate(pivots) if solution[i, k]])
+            (used[j], [used[c] for i, c in enumerate(pivots) if int(solution[i, k])])
             for k, j in enumerate(free)
         ]
 

@@ -181,6 +181,8 @@ class QMatrix:
         ------
         ShapeMismatch
             If the numbers of columns differ.
+        InvalidInput
+            If there is no matrix.
         """
         parts = list(blocks)
         if not parts:
@@ -261,7 +263,7 @@ class QMatrix:
             return np.fromiter(numbers, np.float64).reshape(self.shape).astype(dtype)
 
     @overload
-    def __getitem__(self, index: tuple[int, int]) -> Fraction: ...
+    def __getitem__(self, index: tuple[int, int]) -> Fraction: ...  # type: ignore[overload-overlap]
     @overload
     def __getitem__(self, index: Index | tuple[Index, Index]) -> QMatrix: ...
 
@@ -340,8 +342,6 @@ class QMatrix:
         return self + (-other)
 
     def __mul__(self, scalar: Number) -> QMatrix:
-        if isinstance(scalar, QMatrix):
-            return NotImplemented
         f = to_fraction(scalar)
         return QMatrix._reduced(self._num * f.numerator, self._den * f.denominator)
 
@@ -365,7 +365,9 @@ class QMatrix:
         """
         if mask.shape != self.shape:
             raise ShapeMismatch(f"mask of shape {mask.shape} against a matrix of {self.shape}")
-        kept = [x if m else 0 for x, m in zip(self.numerators(), mask.ravel().tolist(), strict=True)]
+        kept = [
+            x if m else 0 for x, m in zip(self.numerators(), mask.ravel().tolist(), strict=True)
+        ]
         return QMatrix.from_integers(kept, self._den, self.shape)
 
     # -- linear algebra -----------------------------------------------------------------------

@@ -183,9 +183,8 @@ def _pivot_columns(residues: nmod_mat) -> list[int]:
     columns: list[int] = []
     j = 0
     for i in range(found):
-        while not echelon[i, j]:
+        while not int(echelon[i, j]):
             j += 1
         columns.append(j)
         j += 1
     return columns
-

@@ -59,7 +59,8 @@ def to_fraction(value: object, *, where: str = "") -> Fraction:
     (False, True)
     """
     if isinstance(value, np.generic | np.ndarray) and getattr(value, "ndim", 0) == 0:
-        value = value.item() if value.dtype != np.longdouble else _longdouble(value[()], where)
+        scalar: Any = value
+        value = scalar.item() if scalar.dtype != np.longdouble else _longdouble(scalar[()], where)
     if isinstance(value, bool | Integral):
         return Fraction(int(value))
     if isinstance(value, float):
@@ -115,8 +116,10 @@ def integer_matrix(data: ArrayLike, *, name: str = "matrix") -> IntMatrix:
     ------
     ShapeMismatch
         If the rows have different lengths or the array is not two-dimensional.
-    NotFinite, InvalidInput
-        As `to_fraction`, with the index.
+    NotFinite
+        If an entry is NaN or infinite; the index is named.
+    InvalidInput
+        If an entry is not a number; the index is named.
 
     Notes
     -----
@@ -182,7 +185,7 @@ def _rectangle(data: ArrayLike, name: str) -> list[Sequence[object]]:
         for j, x in enumerate(row):
             if isinstance(x, list | tuple) or getattr(x, "ndim", 0) > 0:
                 raise ShapeMismatch(
-                    f"entry [{i}, {j}] of {name} is itself a sequence; {name} must have two dimensions"
+                    f"entry [{i}, {j}] of {name} is itself a sequence; give two dimensions"
                 )
     return rows
 

@@ -1,0 +1,1 @@
+"""The small network that ``exactdim demo`` uses."""

@@ -152,6 +152,10 @@ class StructuralBounds:
 
         Within a pattern every row of the Jacobian is affine in the sample, and linear if no layer
         has a bias.
+
+        Returns
+        -------
+        Bound
         """
         groups: dict[bytes, list[int]] = {}
         for i in self._representatives:
@@ -218,7 +222,9 @@ class StructuralBounds:
             for A, B in self._unit_matrices(rows):
                 value += QMatrix.hstack([A, B]).rank() - B.rank()
             value += self.d * self.factors.features[-1][rows].rank()
-        statement = "what each hidden unit adds to the span of its layer's outputs, plus the last layer"
+        statement = (
+            "what each hidden unit adds to the span of its layer's outputs, plus the last layer"
+        )
         if counted:
             statement += f", after counting {counted} samples with all their {self.d} rows"
         witness = {"removed": sorted(i for i in range(self._n) if self._first_equal[i] in gone)}
@@ -227,13 +233,19 @@ class StructuralBounds:
     def output_span(self) -> Bound:
         """Bound by the outputs that the hidden layers can move, plus what the last layer adds.
 
+        Returns
+        -------
+        Bound
+
+        Notes
+        -----
         Whatever the hidden layers' parameters do at sample i passes through ``M_i``, the derivative
-        of the outputs in the last hidden pre-activations. So the columns of J lie in the span of the
-        direct sum of the ``M_i`` and of the last layer's own columns, and with Y_i a basis of the
-        left kernel of ``M_i`` the rank of that span is
+        of the outputs in the last hidden pre-activations. So the columns of J lie in the span of
+        the direct sum of the ``M_i`` and of the last layer's own columns, and with Y_i a basis of
+        the left kernel of ``M_i`` the rank of that span is
         ``sum_i rank M_i + rank [ h~_i (x) Y_i C ]_i``. The witness lists relations between the
-        columns of that last matrix; each lowers its rank by one. Below `rows` only where fewer units of the
-        last hidden layer are on at a sample than there are outputs.
+        columns of that last matrix; each lowers its rank by one. Below `rows` only where fewer
+        units of the last hidden layer are on at a sample than there are outputs.
         """
         last = self.factors.features[-1]
         top = head_matrix(self.factors.head, self.net.widths[-1])
@@ -326,7 +338,7 @@ class StructuralBounds:
         return bool(layers) and bool((layers[-1].sum(axis=1) < self.d).any())
 
     def _sample_block(self, i: int) -> QMatrix:
-        """Derivative of the outputs in the last hidden pre-activations at one sample."""
+        """Return the derivative of the outputs in the last hidden pre-activations."""
         return self.factors.sensitivities[-2][slice(i * self.d, (i + 1) * self.d)]
 
     def _feature_rank(self, layer: int) -> int:

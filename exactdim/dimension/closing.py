@@ -99,7 +99,7 @@ def estimate(factors: JacobianFactors, rank: int, p: int) -> Closing:
     """
     primes = ManyPrimes.plan(scaled_integers(factors.dense), rank)
     kernel = KernelProof(factors, rank, p)
-    # A kernel is checked by one product, many primes by doing all the work again: prefer the kernel.
+    # A kernel is checked by one product, many primes by all the work again: prefer the kernel.
     if kernel.operations < 4 * primes.operations and kernel.witness_bytes < LARGEST_WITNESS:
         return Closing(kernel.operations / OPERATIONS_PER_SECOND, "kernel", kernel, primes)
     return Closing(primes.operations / OPERATIONS_PER_SECOND, "many-primes", kernel, primes)

@@ -1,8 +1,8 @@
 """The local dimension: bracket it by proofs, then close the gap.
 
-``lower`` is the rank of the Jacobian modulo a random prime, ``upper`` the smallest structural bound.
-Most often they meet, which proves the rank; otherwise the gap is closed by kernel vectors or by many
-primes where that is affordable (THEORY T26, T27).
+``lower`` is the rank of the Jacobian modulo a random prime, ``upper`` the smallest structural
+bound. Most often they meet, which proves the rank; otherwise the gap is closed by kernel vectors or
+by many primes where that is affordable (T26, T27 in ``proofs_checks/STATEMENTS.md``).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def local_dimension(
     Examples
     --------
     >>> import exactdim as ed
-    >>> net = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])   # f(x) = 3 relu(2 x - 1) + 5
+    >>> net = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])  # f(x) = 3 relu(2 x - 1) + 5
     >>> local_dimension(net, [[0], [1], [2]])
     Dimension(3 of 4 parameters, proved: full row rank)
     >>> int(local_dimension(net, [[0], [1], [2], [3]]))
@@ -143,7 +143,15 @@ def local_dimension(
         n_rows=rows,
         status=search.status,
         evidence=Evidence(
-            net, batch, pattern, head, search.lower, search.upper, tuple(search.primes), seed, stopped
+            net,
+            batch,
+            pattern,
+            head,
+            search.lower,
+            search.upper,
+            tuple(search.primes),
+            seed,
+            stopped,
         ),
         bounds=tuple(sorted(search.bounds, key=lambda bound: bound.value)),
         failure_probability=search.failure_probability,

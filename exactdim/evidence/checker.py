@@ -1,8 +1,8 @@
 """Check a certificate with nothing but the standard library.
 
 This file shares no code with the rest of exactdim and can be read, copied and run on its own:
-``python -m exactdim.evidence.checker FILE...`` or ``python checker.py FILE...``. It exits 0 if every
-file is accepted, 1 if one is rejected, 2 if one cannot be read.
+``python -m exactdim.evidence.checker FILE...`` or ``python checker.py FILE...``. It exits 0 if
+every file is accepted, 1 if one is rejected, 2 if one cannot be read.
 
 What it does: recompute the activation patterns in integers; rebuild the named minor of the Jacobian
 and test that it is nonzero modulo the named prime, which proves ``rank >= r``; recompute the named
@@ -83,7 +83,7 @@ def reject(reason: str) -> NoReturn:
     raise Rejected(reason)
 
 
-# -- reading -------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------
 
 
 def check_file(path: str) -> Verdict:
@@ -331,8 +331,9 @@ def number(value: Any, where: str) -> tuple[int, int]:
         reject(f"{where} is {value!r:.40}, not a string such as '-2/3'")
     top, _, bottom = value.partition("/")
     try:
-        numerator, denominator = int(top, 0 if "0x" in top else 10), int(
-            bottom or "1", 0 if "0x" in bottom else 10
+        numerator, denominator = (
+            int(top, 0 if "0x" in top else 10),
+            int(bottom or "1", 0 if "0x" in bottom else 10),
         )
     except ValueError:
         reject(f"{where} is a decimal of {len(value)} digits; write it in hexadecimal")
@@ -361,7 +362,7 @@ def integers(rows: Any, where: str) -> tuple[Table, int]:
     return [[n * (den // d) for n, d in row] for row in table], den
 
 
-# -- the problem: network, batch, patterns, factors of the Jacobian ----------------------------------
+# -- the problem: network, batch, patterns, factors of the Jacobian --------------------------
 
 
 @dataclass
@@ -374,6 +375,7 @@ class Layer:
 
     @property
     def columns(self) -> int:
+        """Length of a row of weights, with the bias if there is one."""
         return len(self.weight[0]) + (self.bias is not None)
 
 
@@ -396,22 +398,27 @@ class Problem:
 
     @property
     def n(self) -> int:
+        """Number of kept samples."""
         return len(self.inputs)
 
     @property
     def n_rows(self) -> int:
+        """Rows of the Jacobian."""
         return self.n * self.d
 
     @property
     def widths(self) -> list[int]:
+        """Inputs, hidden layers, outputs."""
         return [len(self.layers[0].weight[0]), *(len(layer.weight) for layer in self.layers)]
 
     @property
     def n_parameters(self) -> int:
+        """Columns of the Jacobian."""
         return sum(len(layer.weight) * layer.columns for layer in self.layers)
 
     @property
     def n_hidden(self) -> int:
+        """Number of hidden units."""
         return sum(self.widths[1:-1])
 
     def column(self, c: int) -> tuple[int, int, int]:
@@ -479,7 +486,9 @@ def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> 
         reject("the network has no layer")
     inputs, one = integers(data["inputs"], "inputs")
     if len(inputs[0]) != len(layers[0].weight[0]):
-        reject(f"inputs have {len(inputs[0])} numbers; the network takes {len(layers[0].weight[0])}")
+        reject(
+            f"inputs have {len(inputs[0])} numbers; the network takes {len(layers[0].weight[0])}"
+        )
 
     kinks: set[int] = set()
     masks: list[list[list[bool]]] = [[] for _ in layers[:-1]]
@@ -503,7 +512,9 @@ def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> 
     softmax = claim["head"] == "softmax"
     outputs = len(layers[-1].weight)
     d = outputs - softmax
-    top = [[int(j == k) - int(softmax and k == outputs - 1) for k in range(outputs)] for j in range(d)]
+    top = [
+        [int(j == k) - int(softmax and k == outputs - 1) for k in range(outputs)] for j in range(d)
+    ]
     sensitivities, reach = backward(layers, top, masks, len(kept))
     return Problem(
         layers, [inputs[i] for i in kept], masks, features, sensitivities, reach, d, softmax
@@ -616,7 +627,7 @@ def check_words(words: Any, masks: list[list[list[bool]]], n: int) -> None:
             reject(f"the pattern of sample {i} is {expected!r:.60}, not {word!r:.60}")
 
 
-# -- linear algebra ----------------------------------------------------------------------------------
+# -- linear algebra --------------------------------------------------------------------------
 
 
 def is_prime(n: int) -> bool:
@@ -757,7 +768,7 @@ def bareiss_rank(rows: Table) -> int:
     return done
 
 
-# -- upper bounds: each returns a number that the rank cannot exceed ---------------------------------
+# -- upper bounds: each returns a number that the rank cannot exceed -------------------------
 
 
 def by_parameters(problem: Problem, _: dict[str, Any]) -> int:
@@ -769,7 +780,7 @@ def by_parameters(problem: Problem, _: dict[str, Any]) -> int:
 
 
 def by_rows(problem: Problem, _: dict[str, Any]) -> int:
-    """Outputs times distinct samples; distinct rays if no layer has a bias."""
+    """Count outputs times distinct samples; distinct rays if no layer has a bias."""
     rays = all(layer.bias is None for layer in problem.layers)
     return problem.d * len({ray(x) if rays else tuple(x) for x in problem.inputs})
 
@@ -781,7 +792,7 @@ def ray(x: Row) -> tuple[int, ...]:
 
 
 def by_affine_pieces(problem: Problem, _: dict[str, Any]) -> int:
-    """Outputs times the affine ranks of the samples that share a pattern."""
+    """Sum outputs times the affine ranks of the samples that share a pattern."""
     affine = any(layer.bias is not None for layer in problem.layers)
     groups: dict[str, Table] = {}
     for i, x in enumerate(problem.inputs):
@@ -865,15 +876,15 @@ def left_kernel(table: Table) -> Table:
         for i in range(done + 1, n):
             a, b = rows[done][c], rows[i][c]
             if b:
-                rows[i] = without_content(
-                    [a * x - b * y for x, y in zip(rows[i], rows[done], strict=True)]
-                )
+                rows[i] = without_content([
+                    a * x - b * y for x, y in zip(rows[i], rows[done], strict=True)
+                ])
         done += 1
     return [row[width:] for row in rows[done:]]
 
 
 def by_unit_relations(problem: Problem, witness: dict[str, Any]) -> int:
-    """What each unit adds to the span of its layer's outputs; some samples counted in full."""
+    """Count what each unit adds to the span of its layer's outputs; some samples in full."""
     removed = set(indices(witness["removed"], problem.n, "removed"))
     value = problem.d * len({tuple(problem.inputs[i]) for i in removed})
     left = [i for i in range(problem.n) if i not in removed]
@@ -907,9 +918,7 @@ def by_kernel(problem: Problem, witness: dict[str, Any]) -> int:
     return size - len(vectors)
 
 
-def kernel_vector(
-    problem: Problem, item: Any, side: str, size: int, where: str
-) -> dict[int, int]:
+def kernel_vector(problem: Problem, item: Any, side: str, size: int, where: str) -> dict[int, int]:
     """Read a kernel vector, up to a positive factor.
 
     Parameters
@@ -984,7 +993,9 @@ def left_product(problem: Problem, y: dict[int, int]) -> list[int]:
             for r, x in y.items():
                 factor = x * M[r][k]
                 if factor:
-                    sums = [s + factor * h for s, h in zip(sums, features[r // problem.d], strict=True)]
+                    sums = [
+                        s + factor * h for s, h in zip(sums, features[r // problem.d], strict=True)
+                    ]
             out.extend(sums)
     return out
 
@@ -1047,7 +1058,7 @@ UPPER: dict[str, tuple[str, Callable[[Problem, dict[str, Any]], int]]] = {
 }
 
 
-# -- the verdict -------------------------------------------------------------------------------------
+# -- the verdict -----------------------------------------------------------------------------
 
 
 def check(data: Any) -> Verdict:

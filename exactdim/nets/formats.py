@@ -85,7 +85,7 @@ def _pair(item: Any, position: int) -> tuple[ArrayLike, ArrayLike | None]:
     raise InvalidInput(f"layer {position} is not a pair (weight, bias); write None for no bias")
 
 
-# -- torch ----------------------------------------------------------------------------------------
+# -- torch -----------------------------------------------------------------------------------
 
 
 def _from_torch(module: Any) -> ReLUNetwork:
@@ -147,7 +147,7 @@ def _from_torch(module: Any) -> ReLUNetwork:
     return ReLUNetwork([x.weight for x in linears], [x.bias for x in linears])
 
 
-# -- dictionaries ---------------------------------------------------------------------------------
+# -- dictionaries ----------------------------------------------------------------------------
 
 
 def _from_mapping(source: Mapping[str, Any]) -> ReLUNetwork:
@@ -185,7 +185,7 @@ def _from_mapping(source: Mapping[str, Any]) -> ReLUNetwork:
     return ReLUNetwork([x["weight"] for x in ordered], [x.get("bias") for x in ordered])
 
 
-# -- files ----------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------
 
 
 def read_network(path: str | os.PathLike[str]) -> ReLUNetwork:
@@ -207,6 +207,8 @@ def read_network(path: str | os.PathLike[str]) -> ReLUNetwork:
         If the file is missing, too large, truncated, of another kind, or needs unpickling.
     MissingDependency
         If torch or safetensors is needed and not installed.
+    InvalidInput
+        If the arrays in it make no network.
     """
     file = _readable(path)
     suffix = file.suffix.lower()
@@ -229,7 +231,9 @@ def read_network(path: str | os.PathLike[str]) -> ReLUNetwork:
             raise
         except Exception as error:
             raise UnreadableFile(f"{file} is not a readable safetensors file: {error}") from None
-    raise UnreadableFile(f"{file}: no network is read from {suffix or 'no suffix'}; {NETWORK_FILES}")
+    raise UnreadableFile(
+        f"{file}: no network is read from {suffix or 'no suffix'}; {NETWORK_FILES}"
+    )
 
 
 def read_batch(path: str | os.PathLike[str]) -> QMatrix:
@@ -267,7 +271,9 @@ def read_batch(path: str | os.PathLike[str]) -> QMatrix:
         if isinstance(data, dict):
             data = data.get("X", data.get("inputs"))
     else:
-        raise UnreadableFile(f"{file}: no batch is read from {suffix or 'no suffix'}; {BATCH_FILES}")
+        raise UnreadableFile(
+            f"{file}: no batch is read from {suffix or 'no suffix'}; {BATCH_FILES}"
+        )
     if getattr(data, "ndim", 0) > 2:
         data = data.reshape(data.shape[0], -1)
     try:
@@ -312,7 +318,7 @@ def write_network(net: ReLUNetwork, path: str | os.PathLike[str]) -> None:
             if not np.isfinite(rounded).all() or QMatrix(rounded) != exact:
                 raise InvalidInput(f"{name} is not representable in float64; write .json instead")
             arrays[name] = rounded if name.startswith("W") else rounded[0]
-    np.savez(file, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def _named(file: Path, mapping: Any) -> ReLUNetwork:

@@ -131,15 +131,21 @@ class JacobianFactors:
         top = head_matrix(head, net.widths[-1])
         d = top.shape[0]
         current = QMatrix.from_integers(top.numerators() * n, 1, (n * d, net.widths[-1]))
-        sensitivities, reach = [current], []
+        sensitivities, reach = [current], list[BoolArray]()
         for layer in range(net.depth - 2, -1, -1):
             moved = current @ net.weights[layer + 1]
             nonzero = np.array([x != 0 for x in moved.numerators()], dtype=bool)
-            reach.append(nonzero.reshape(n, d, net.widths[layer + 1]).any(axis=1))
+            reach.append(np.any(nonzero.reshape(n, d, net.widths[layer + 1]), axis=1))
             current = moved.masked(np.repeat(pattern.layers[layer], d, axis=0))
             sensitivities.append(current)
         return cls(
-            net, batch, pattern, head, tuple(features), tuple(sensitivities[::-1]), tuple(reach[::-1])
+            net,
+            batch,
+            pattern,
+            head,
+            tuple(features),
+            tuple(sensitivities[::-1]),
+            tuple(reach[::-1]),
         )
 
     @property

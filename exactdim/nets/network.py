@@ -152,7 +152,9 @@ class ReLUNetwork:
         """
         parts = []
         for W, b in zip(self.weights, self.biases, strict=True):
-            parts.append(QMatrix.from_integers(W.numerators(), W.denominator, (1, W.shape[0] * W.shape[1])))
+            parts.append(
+                QMatrix.from_integers(W.numerators(), W.denominator, (1, W.shape[0] * W.shape[1]))
+            )
             if b is not None:
                 parts.append(b)
         return QMatrix.hstack(parts)
@@ -181,7 +183,8 @@ class ReLUNetwork:
                 f"(1, {self.n_parameters})"
             )
         numbers, den = theta.numerators(), theta.denominator
-        weights, biases = [], []
+        weights: list[QMatrix] = []
+        biases: list[QMatrix | None] = []
         at = 0
         for W, b in zip(self.weights, self.biases, strict=True):
             size = W.shape[0] * W.shape[1]
@@ -285,7 +288,9 @@ class ReLUNetwork:
         """
         widths = [int(w) for w in widths]
         if len(widths) < 2 or min(widths) < 1:
-            raise InvalidInput(f"widths {tuple(widths)} make no network: give two or more, all >= 1")
+            raise InvalidInput(
+                f"widths {tuple(widths)} make no network: give two or more, all >= 1"
+            )
         flags = [bias] * (len(widths) - 1) if isinstance(bias, bool) else list(bias)
         if len(flags) != len(widths) - 1:
             raise InvalidInput(f"{len(flags)} bias flags against {len(widths) - 1} layers")
@@ -295,7 +300,8 @@ class ReLUNetwork:
             numbers = [2 * rng.getrandbits(bits) + 1 - (1 << bits) for _ in range(rows * columns)]
             return QMatrix.from_integers(numbers, 1 << bits, (rows, columns))
 
-        weights, biases = [], []
+        weights: list[QMatrix] = []
+        biases: list[QMatrix | None] = []
         for inputs, outputs, flag in zip(widths[:-1], widths[1:], flags, strict=True):
             weights.append(draw(outputs, inputs))
             biases.append(draw(1, outputs) if flag else None)
@@ -324,9 +330,7 @@ class ReLUNetwork:
         try:
             import torch
         except ImportError:
-            raise MissingDependency(
-                "to_torch needs torch: pip install 'exactdim[torch]'"
-            ) from None
+            raise MissingDependency("to_torch needs torch: pip install 'exactdim[torch]'") from None
         dtype = dtype or torch.float64
         modules: list[torch.nn.Module] = []
         for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -356,7 +360,9 @@ class ReLUNetwork:
     def __repr__(self) -> str:
         missing = [i for i, flag in enumerate(self.has_bias) if not flag]
         note = "" if not missing else f", no bias in layers {missing}"
-        return f"<ReLUNetwork {'-'.join(map(str, self.widths))}: {self.n_parameters} parameters{note}>"
+        return (
+            f"<ReLUNetwork {'-'.join(map(str, self.widths))}: {self.n_parameters} parameters{note}>"
+        )
 
 
 def as_batch(X: ArrayLike, n_inputs: int) -> QMatrix:

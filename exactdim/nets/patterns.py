@@ -220,7 +220,7 @@ def _signs(
             sign = np.array([(x > 0) - (x < 0) for x in exact.numerators()], dtype=np.int8)
             full_sign = np.zeros(z.shape, dtype=np.int8)
             full_sign[samples] = sign.reshape(len(samples), width)
-            mask = np.where(still_open, full_sign > 0, mask)
+            mask = np.asarray(np.where(still_open, full_sign > 0, mask), dtype=bool)
             n_exact += int(still_open.sum())
             for i, unit in np.argwhere(still_open & (full_sign == 0)).tolist():
                 if net.biases[layer] is None and zero_input[i] and not kinked[i]:
@@ -241,6 +241,12 @@ def _affine_with_error(
 ) -> tuple[FloatArray, FloatArray]:
     """Compute W h + b in floats together with a bound on the distance from the exact value.
 
+    Returns
+    -------
+    z, bound : arrays of shape (n, units)
+
+    Notes
+    -----
     A float sum of n products, in any order, with or without fused operations, is off by at most
     gamma_n times the sum of absolute values (Higham, section 3.1). Doubling the count of roundings
     covers the rounding of rational weights to floats and the rounding of the bound itself; the

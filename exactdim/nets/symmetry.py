@@ -51,7 +51,9 @@ def rescale(net: NetworkLike, layer: int, unit: int, factor: Number) -> ReLUNetw
     net = as_network(net)
     scale = to_fraction(factor)
     if scale <= 0:
-        raise InvalidInput(f"factor {scale} is not positive; a ReLU commutes with positive ones only")
+        raise InvalidInput(
+            f"factor {scale} is not positive; a ReLU commutes with positive ones only"
+        )
     _check_unit(net, layer, unit)
     weights = [W.tolist() for W in net.weights]
     biases = [None if b is None else b.tolist()[0] for b in net.biases]

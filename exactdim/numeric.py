@@ -1,8 +1,8 @@
 """Numeric ranks by every usual recipe, beside the exact one.
 
 Nothing here decides a rank: the recipes are what papers and libraries do, and the report says which
-of them are wrong, by how much, and which change their answer when a neuron is rescaled by a power of
-two, which changes neither the function nor the true rank.
+of them are wrong, by how much, and which change their answer when a neuron is rescaled by a power
+of two, which changes neither the function nor the true rank.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from exactdim.nets.symmetry import rescale
 
 __all__ = ["RECIPES", "CrosscheckReport", "NumericRank", "Recipe", "Rescaling", "crosscheck"]
 
+HEADS: tuple[Head, ...] = ("logits", "softmax")
 EPS32 = float(np.finfo(np.float32).eps)
 EPS64 = float(np.finfo(np.float64).eps)
 
@@ -72,12 +73,16 @@ def _largest_gap(s: npt.NDArray[Any], shape: tuple[int, int]) -> int:
 
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe("float32, eps32", "float32", "float32", _relative(EPS32), "numpy, torch, MATLAB default"),
     Recipe(
-        "float32 J, eps64", "float32", "float64", _relative(EPS64), "code of arXiv 2402.08269"
+        "float32, eps32", "float32", "float32", _relative(EPS32), "numpy, torch, MATLAB default"
     ),
-    Recipe("float64, eps32", "float64", "float64", _relative(EPS32), "float32 threshold on float64"),
-    Recipe("float64, eps64", "float64", "float64", _relative(EPS64), "numpy, torch, MATLAB default"),
+    Recipe("float32 J, eps64", "float32", "float64", _relative(EPS64), "code of arXiv 2402.08269"),
+    Recipe(
+        "float64, eps32", "float64", "float64", _relative(EPS32), "float32 threshold on float64"
+    ),
+    Recipe(
+        "float64, eps64", "float64", "float64", _relative(EPS64), "numpy, torch, MATLAB default"
+    ),
     Recipe("float64, gap", "float64", "float64", _largest_gap, "largest ratio of singular values"),
     Recipe(
         "float64, 0.01",
@@ -241,7 +246,7 @@ def crosscheck(
     if batch.shape[0] * net.widths[-1] * net.n_parameters > 2e8:
         raise InvalidInput("the float Jacobian would be too large to decompose; take fewer samples")
     exact: dict[Head, Dimension] = {}
-    for head in ("logits", "softmax"):
+    for head in HEADS:
         note = f"exact rank, {head}"
 
         def tick(done: int, total: int, text: str, note: str = note) -> None:
@@ -255,7 +260,7 @@ def crosscheck(
     kept = batch[pattern.kept] if pattern.dropped else batch
     numeric: list[NumericRank] = []
     spectra: dict[Head, npt.NDArray[np.float64]] = {}
-    for head in ("logits", "softmax"):
+    for head in HEADS:
         ranks, spectrum = _numeric_ranks(net, kept, head)
         spectra[head] = spectrum
         d = exact[head]
@@ -295,7 +300,8 @@ def _numeric_ranks(
     """Apply every recipe; also return the float64 spectrum."""
     with np.errstate(all="ignore"):
         jacobians = {
-            name: float_jacobian(net, batch, head=head, dtype=name) for name in ("float32", "float64")
+            name: float_jacobian(net, batch, head=head, dtype=name)
+            for name in ("float32", "float64")
         }
     spectra: dict[tuple[str, str], npt.NDArray[Any]] = {}
     ranks: dict[str, int | None] = {}

@@ -1,0 +1,696 @@
+"""The command line: one command, one function of the package.
+
+Results go to stdout, progress and notes to stderr. Exit codes: 0 holds, 1 rejected or disagrees,
+2 usage or unreadable input, 3 undecided or interrupted, 4 a missing optional package, 70 a bug.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import exactdim
+from exactdim.demo import STAGES, DemoRow, demo_rows
+from exactdim.dimension.bounds import Bound, dimension_bounds
+from exactdim.dimension.local import Progress as ProgressCallback
+from exactdim.dimension.local import ProofEffort, local_dimension
+from exactdim.dimension.result import Dimension
+from exactdim.errors import (
+    ExactDimError,
+    InvalidInput,
+    MalformedCertificate,
+    MissingDependency,
+    Undecided,
+)
+from exactdim.evidence.certificate import Certificate
+from exactdim.evidence.certificate import verify as verify_certificate
+from exactdim.nets.formats import read_batch, read_network
+from exactdim.nets.jacobian import Head
+from exactdim.nets.patterns import KinkChoice
+from exactdim.numeric import RECIPES, CrosscheckReport
+from exactdim.numeric import crosscheck as compare
+
+OK, DISAGREES, USAGE, UNDECIDED, MISSING, BUG = 0, 1, 2, 3, 4, 70
+SHOW_PROGRESS_AFTER = 2.0
+
+JsonFlag = Annotated[bool, Parameter(name="--json", negative="")]
+QuietFlag = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")]
+Files = Annotated[Sequence[Path], Parameter(negative="")]
+
+app = App(
+    name="exactdim",
+    version=exactdim.__version__,
+    help="Exact local dimension of ReLU networks, with proofs that a stranger can check.",
+)
+
+
+# -- commands --------------------------------------------------------------------------------
+
+
+@app.command
+def dim(
+    net: Path,
+    data: Path,
+    /,
+    *,
+    head: Head = "logits",
+    proof: ProofEffort = "auto",
+    on_kink: KinkChoice = "raise",
+    error: float = 2**-40,
+    seed: int | None = None,
+    samples: int | None = None,
+    jobs: int = 1,
+    max_seconds: float | None = None,
+    out: Path | None = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> int:
+    """Compute the local dimension of a network at a batch, with evidence.
+
+    Parameters
+    ----------
+    net
+        The network: .npz (W1, b1, ...), .json, .pt (state dict), .safetensors.
+    data
+        The batch, one sample per row: .npy, .npz (array X), .csv, .json.
+    head
+        Outputs to differentiate: logits, or softmax (class probabilities).
+    proof
+        fast: structural bounds only; auto: also close the gap if that takes seconds; full: always.
+    on_kink
+        If a pre-activation is exactly 0 at a sample: refuse, call the unit off, or drop the sample.
+    error
+        Failure probability below which an open bracket is called probable.
+    seed
+        Replay the primes of an earlier run; an open bracket is then only "bracketed".
+    samples
+        Use the first so many samples only.
+    jobs
+        Processes for the ranks modulo many primes.
+    max_seconds
+        Stop then and report the bracket reached.
+    out
+        Write the certificate to this file.
+    json
+        Print one JSON object instead of text.
+    quiet
+        Show no progress.
+    """
+    with _progress(json or quiet) as progress, _executor(jobs) as executor:
+        result = local_dimension(
+            read_network(net),
+            _first(read_batch(data), samples),
+            head=head,
+            proof=proof,
+            on_kink=on_kink,
+            error=error,
+            seed=seed,
+            executor=executor,
+            max_seconds=max_seconds,
+            progress=progress,
+        )
+    if out is not None:
+        result.certificate().save(out)
+    if json:
+        _print_json("dim", result.status, _dimension_json(result), certificate=out)
+    else:
+        _print_dimension(result)
+        if out is not None:
+            _print(f"certificate: {out}")
+    if result.evidence.stopped == "interrupted":
+        return UNDECIDED
+    return OK if result.status in {"proved", "probable"} else UNDECIDED
+
+
+@app.command
+def bounds(
+    net: Path,
+    data: Path,
+    /,
+    *,
+    head: Head = "logits",
+    on_kink: KinkChoice = "raise",
+    samples: int | None = None,
+    json: JsonFlag = False,
+) -> int:
+    """List the structural upper bounds of the local dimension, each with its reason.
+
+    Parameters
+    ----------
+    net
+        The network: .npz (W1, b1, ...), .json, .pt (state dict), .safetensors.
+    data
+        The batch, one sample per row: .npy, .npz (array X), .csv, .json.
+    head
+        Outputs to differentiate: logits, or softmax (class probabilities).
+    on_kink
+        If a pre-activation is exactly 0 at a sample: refuse, call the unit off, or drop the sample.
+    samples
+        Use the first so many samples only.
+    json
+        Print one JSON object instead of text.
+    """
+    found = dimension_bounds(
+        read_network(net), _first(read_batch(data), samples), head=head, on_kink=on_kink
+    )
+    if json:
+        _print_json("bounds", "proved", {"bounds": _bounds_json(found)})
+        return OK
+    table = Table(title=f"rank J is at most ({head})", title_justify="left")
+    table.add_column("bound", justify="right")
+    table.add_column("name")
+    table.add_column("reason")
+    for bound in found:
+        table.add_row(str(bound.value), bound.name, bound.statement)
+    _console().print(table)
+    return OK
+
+
+@app.command
+def crosscheck(
+    net: Path,
+    data: Path,
+    /,
+    *,
+    scales: str = "0,4,8,12,16,20,24",
+    on_kink: KinkChoice = "raise",
+    samples: int | None = None,
+    max_seconds: float | None = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> int:
+    """Compare numeric ranks by every usual recipe with the exact rank; exit 1 if one disagrees.
+
+    Parameters
+    ----------
+    net
+        The network: .npz (W1, b1, ...), .json, .pt (state dict), .safetensors.
+    data
+        The batch, one sample per row: .npy, .npz (array X), .csv, .json.
+    scales
+        Exponents k: one neuron is rescaled by 2**k, which changes neither function nor rank.
+    on_kink
+        If a pre-activation is exactly 0 at a sample: refuse, call the unit off, or drop the sample.
+    samples
+        Use the first so many samples only.
+    max_seconds
+        For each exact rank.
+    json
+        Print one JSON object instead of text.
+    quiet
+        Show no progress.
+    """
+    try:
+        exponents = [int(k) for k in scales.split(",") if k.strip()]
+    except ValueError:
+        raise InvalidInput(f"--scales {scales!r} is no list of integers such as 0,8,16") from None
+    with _progress(json or quiet) as progress:
+        report = compare(
+            read_network(net),
+            _first(read_batch(data), samples),
+            scales=exponents,
+            on_kink=on_kink,
+            max_seconds=max_seconds,
+            progress=progress,
+        )
+    if json:
+        _print_json("crosscheck", _agreement(report), _crosscheck_json(report))
+    else:
+        _print_crosscheck(report)
+    if any(d.evidence.stopped == "interrupted" for d in report.exact.values()):
+        return UNDECIDED
+    return OK if report.agrees else DISAGREES
+
+
+@app.command
+def verify(certificates: Files, /, *, json: JsonFlag = False) -> int:
+    """Check certificate files with the independent checker.
+
+    Parameters
+    ----------
+    certificates
+        Files to check; exit 1 if one is rejected, 2 if one cannot be read.
+    json
+        Print one JSON object instead of text.
+    """
+    if not certificates:
+        raise InvalidInput("name at least one certificate file")
+    code, found = OK, []
+    for path in certificates:
+        try:
+            verdict = verify_certificate(path)
+        except MalformedCertificate as error:
+            found.append({"file": str(path), "accepted": False, "reason": str(error)})
+            if not json:
+                _note(f"{path}: {error}")
+            code = USAGE
+            continue
+        found.append({
+            "file": str(path),
+            "accepted": bool(verdict),
+            "claim": verdict.claim,
+            "reason": verdict.reason,
+        })
+        if not json:
+            word = "accepted" if verdict else "REJECTED"
+            _print(f"{path}: {word}: {verdict.claim}" + ("" if verdict else f": {verdict.reason}"))
+        code = max(code, OK if verdict else DISAGREES)
+    if json:
+        status = {OK: "accepted", DISAGREES: "rejected", USAGE: "unreadable"}[code]
+        _print_json("verify", status, {"files": found})
+    return code
+
+
+@app.command
+def show(certificate: Path, /) -> int:
+    """Describe a certificate in words, without checking it.
+
+    Parameters
+    ----------
+    certificate
+        The file.
+    """
+    loaded = Certificate.load(certificate)
+    layers = loaded.problem.get("layers", [])
+    lower, upper = loaded.witness.get("lower", {}), loaded.witness.get("upper")
+    rank = loaded.claim.get("rank")
+    widths = [len(layers[0]["weight"][0]), *(len(x["weight"]) for x in layers)] if layers else []
+    lines = [
+        f"claim      {loaded!r}".replace("<Certificate ", "").rstrip(">"),
+        f"network    {'-'.join(map(str, widths))}",
+        f"batch      {len(loaded.problem.get('inputs', []))} samples",
+        f"lower end  a minor of order {rank} that is nonzero modulo {lower.get('modulus')}",
+    ]
+    if upper is None:
+        lines.append("upper end  none claimed")
+    else:
+        parts = ", ".join(f"{len(v)} {k}" for k, v in upper.items() if isinstance(v, list))
+        lines.append(f"upper end  {upper.get('reason')}" + (f" ({parts})" if parts else ""))
+    lines += [
+        f"digest     {loaded.digest}",
+        f"file       {certificate.stat().st_size} bytes",
+        f"check it   exactdim verify {certificate}",
+    ]
+    _print("\n".join(lines))
+    return OK
+
+
+@app.command
+def demo(*, out: Path = Path("demo.json"), json: JsonFlag = False, quiet: QuietFlag = False) -> int:
+    """Run the main job on the embedded digits network and verify the certificate it writes.
+
+    Parameters
+    ----------
+    out
+        Where to write the certificate.
+    json
+        Print one JSON object instead of text.
+    quiet
+        Show no progress.
+    """
+    start = time.perf_counter()
+    rows = []
+    with _progress(json or quiet) as progress:
+        rows = list(demo_rows(progress))
+    headline = rows[-1]
+    file = headline.exact.certificate().save(out)
+    begin = time.perf_counter()
+    verdict = verify_certificate(file)
+    checking = time.perf_counter() - begin
+    if json:
+        result = {
+            "rows": [
+                {
+                    "stage": row.stage,
+                    "head": row.head,
+                    "exact": _dimension_json(row.exact),
+                    "numeric": row.numeric,
+                    "seconds": round(row.seconds, 3),
+                }
+                for row in rows
+            ],
+            "verified": bool(verdict),
+        }
+        _print_json(
+            "demo", "accepted" if verdict else "rejected", result, certificate=out, start=start
+        )
+        return OK if verdict else DISAGREES
+    _print_demo(rows)
+    word = "accepted" if verdict else "REJECTED"
+    _print(
+        f"{out}: {word} by the independent checker in {checking:.2f} s: {verdict.claim}\n"
+        f"Check it again without exactdim's engine: exactdim verify {out}"
+    )
+    return OK if verdict else DISAGREES
+
+
+@app.command
+def doctor(*, json: JsonFlag = False) -> int:
+    """Report versions, optional packages and a self-test.
+
+    Parameters
+    ----------
+    json
+        Print one JSON object instead of text.
+    """
+    net = exactdim.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
+    found = local_dimension(net, [[0], [1], [2], [3]])
+    healthy = bool(verify_certificate(found.certificate())) and found.value == 3
+    packages = _versions("numpy", "python-flint", "cyclopts", "rich")
+    extras = _versions(
+        "torch", "safetensors", "matplotlib", "hypothesis", "sympy", "networkx", "cvxpy"
+    )
+    if json:
+        result = {
+            "packages": packages,
+            "optional": extras,
+            "cores": os.cpu_count(),
+            "self_test": healthy,
+        }
+        _print_json("doctor", "accepted" if healthy else "rejected", result)
+        return OK if healthy else DISAGREES
+    python = platform.python_version()
+    lines = [f"exactdim {exactdim.__version__}, Python {python}, {os.cpu_count()} cores"]
+    lines += [f"  {name:14} {number or 'MISSING'}" for name, number in packages.items()]
+    lines += [
+        f"  {name:14} {number or 'not installed (optional)'}" for name, number in extras.items()
+    ]
+    lines.append(
+        f"self-test: {'a rank proved and its certificate accepted' if healthy else 'FAILED'}"
+    )
+    _print("\n".join(lines))
+    return OK if healthy else DISAGREES
+
+
+# -- text ------------------------------------------------------------------------------------
+
+
+def _print_dimension(d: Dimension) -> None:
+    _print(str(d))
+    upper, modulus = d.evidence.upper, d.evidence.lower.modulus
+    _print(
+        f"  at least {d.lower}: a minor of that order is nonzero modulo {modulus}\n"
+        f"  at most  {upper.value}: {upper.statement}"
+    )
+    pattern = d.evidence.pattern
+    _print(
+        f"  {pattern.distinct} distinct patterns, {len(pattern.dead)} dead and "
+        f"{len(pattern.always_on)} always-on units, {pattern.n_exact} signs decided exactly"
+    )
+    if d.status == "bracketed":
+        _note("the bracket is open: try --proof full, or more --max-seconds")
+
+
+def _print_crosscheck(report: CrosscheckReport) -> None:
+    table = Table(title="rank of the parameter Jacobian", title_justify="left")
+    table.add_column("recipe")
+    for head in report.exact:
+        table.add_column(head, justify="right")
+    table.add_column("moved by rescaling")
+    table.add_column("used by")
+    table.add_row("exact", *(_exact_text(d) for d in report.exact.values()), "never", "")
+    moved = set(report.moved)
+    for recipe in RECIPES:
+        cells = [
+            _rank_text(x.rank, x.error) for x in report.numeric if x.recipe.name == recipe.name
+        ]
+        table.add_row(recipe.name, *cells, "yes" if recipe.name in moved else "no", recipe.source)
+    console = _console()
+    console.print(table)
+    for head in report.exact:
+        kept, dropped = report.gap(head)
+        _print(
+            f"{head}: the true rank cuts the float64 spectrum between {kept:.1e} and {dropped:.1e} "
+            "of the largest singular value"
+        )
+    if report.rescalings:
+        unit = report.rescalings[0].unit
+        table = Table(
+            title=f"logits rank after rescaling unit {unit} by 2**k", title_justify="left"
+        )
+        table.add_column("recipe")
+        for scaling in report.rescalings:
+            table.add_column(f"k={scaling.exponent}", justify="right")
+        for recipe in RECIPES:
+            ranks = [scaling.ranks[recipe.name] for scaling in report.rescalings]
+            table.add_row(recipe.name, *("overflow" if r is None else str(r) for r in ranks))
+        console.print(table)
+
+
+def _print_demo(rows: list[DemoRow]) -> None:
+    shown = ("float32, eps32", "float32 J, eps64", "float64, eps64", "float64, gap")
+    d = rows[0].exact
+    _print(
+        "A 64-12-12-12-10 ReLU network on 8x8 digits, 30 samples: the rank of its Jacobian, "
+        f"{d.n_rows} x {d.n_parameters},\nexactly and by the usual recipes (error in brackets)."
+    )
+    table = Table()
+    for name in ("network", "head", "exact"):
+        table.add_column(name, justify="right" if name == "exact" else "left")
+    for name in shown:
+        table.add_column(name, justify="right")
+    table.add_column("seconds", justify="right")
+    for i, row in enumerate(rows):
+        cells = [
+            _rank_text(row.numeric[name], _error(row.numeric[name], row.exact)) for name in shown
+        ]
+        seconds = f"{row.seconds:.1f}" if i % 2 == 0 else ""
+        stage = {"init": "untrained", "trained": "trained"}[row.stage]
+        table.add_row(stage, row.head, _exact_text(row.exact), *cells, seconds)
+    _console().print(table)
+    before, after = (next(r for r in rows if r.stage == s and r.head == "softmax") for s in STAGES)
+    _print(
+        f"Softmax rank through training: exactly {before.exact.likely} -> {after.exact.likely}; a "
+        f"float32 threshold reports {before.numeric[shown[0]]} -> {after.numeric[shown[0]]},\n"
+        f"a float64 threshold {before.numeric[shown[2]]} -> {after.numeric[shown[2]]}: saturation "
+        "shrinks singular values, not the rank.\n"
+        f"Proof: {after.exact.evidence.upper.statement};\nand a minor of order {after.exact.lower} "
+        "is nonzero modulo a prime."
+    )
+
+
+def _exact_text(d: Dimension) -> str:
+    number = str(d.lower) if d.lower == d.upper else f"{d.lower}..{d.upper}"
+    return f"{number} {d.status}"
+
+
+def _error(rank: int | None, d: Dimension) -> int | None:
+    return None if rank is None else max(rank - d.upper, 0) + min(rank - d.lower, 0)
+
+
+def _rank_text(rank: int | None, error: int | None) -> str:
+    if rank is None:
+        return "overflow"
+    return str(rank) if not error else f"{rank} ({error:+d})"
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, highlight=False)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+# -- JSON ------------------------------------------------------------------------------------
+
+_started = time.perf_counter()
+
+
+def _print_json(
+    command: str,
+    status: str,
+    result: Any,
+    *,
+    certificate: Path | None = None,
+    start: float | None = None,
+) -> None:
+    elapsed = time.perf_counter() - (_started if start is None else start)
+    report = {
+        "schema": "exactdim/report",
+        "version": 1,
+        "command": command,
+        "status": status,
+        "result": result,
+        "certificate": None if certificate is None else str(certificate),
+        "elapsed_s": round(elapsed, 3),
+        "versions": {"exactdim": exactdim.__version__, **_versions("numpy", "python-flint")},
+    }
+    _print(json.dumps(report))
+
+
+def _dimension_json(d: Dimension) -> dict[str, Any]:
+    return {
+        "lower": d.lower,
+        "upper": d.upper,
+        "status": d.status,
+        "likely": d.likely,
+        "head": d.evidence.head,
+        "on_kink": d.evidence.pattern.on_kink,
+        "n_parameters": d.n_parameters,
+        "n_rows": d.n_rows,
+        "failure_probability": d.failure_probability,
+        "reason": d.evidence.upper.name,
+        "bounds": _bounds_json(d.bounds),
+        "primes": [str(p) for p in d.evidence.primes],
+        "kinks": [list(k) for k in d.evidence.pattern.kinks],
+        "dropped": list(d.evidence.pattern.dropped),
+        "signs_decided_exactly": d.evidence.pattern.n_exact,
+        "stopped": d.evidence.stopped,
+    }
+
+
+def _bounds_json(found: Sequence[Bound]) -> list[dict[str, Any]]:
+    return [{"name": b.name, "value": b.value, "reason": b.statement} for b in found]
+
+
+def _crosscheck_json(report: CrosscheckReport) -> dict[str, Any]:
+    return {
+        "exact": {head: _dimension_json(d) for head, d in report.exact.items()},
+        "numeric": [
+            {"recipe": x.recipe.name, "head": x.head, "rank": x.rank, "error": x.error}
+            for x in report.numeric
+        ],
+        "moved_by_rescaling": list(report.moved),
+        "rescalings": [{"exponent": s.exponent, "ranks": s.ranks} for s in report.rescalings],
+    }
+
+
+def _agreement(report: CrosscheckReport) -> str:
+    return "agrees" if report.agrees else "disagrees"
+
+
+def _versions(*names: str) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+# -- running ---------------------------------------------------------------------------------
+
+
+def _first(batch: exactdim.QMatrix, samples: int | None) -> exactdim.QMatrix:
+    if samples is None:
+        return batch
+    if not 1 <= samples <= batch.shape[0]:
+        raise InvalidInput(
+            f"--samples {samples} is not between 1 and the {batch.shape[0]} in the file"
+        )
+    return batch[slice(0, samples)]
+
+
+@contextmanager
+def _progress(off: bool) -> Iterator[ProgressCallback | None]:
+    """Show progress on stderr once the work has taken two seconds."""
+    if off or not sys.stderr.isatty():
+        yield None
+        return
+    display = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = display.add_task("starting", total=1)
+    timer = threading.Timer(SHOW_PROGRESS_AFTER, display.start)
+    timer.daemon = True
+    timer.start()
+
+    def tick(done: int, total: int, note: str) -> None:
+        display.update(task, completed=done, total=total, description=escape(note))
+
+    try:
+        yield tick
+    finally:
+        timer.cancel()
+        display.stop()
+
+
+@contextmanager
+def _executor(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
+    if jobs < 1:
+        raise InvalidInput(f"--jobs {jobs} is not positive")
+    with nullcontext() if jobs == 1 else ProcessPoolExecutor(jobs) as pool:
+        yield pool
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and translate every outcome into an exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if not tokens:
+        app.help_print([])
+        return USAGE
+    try:
+        result = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+    except MissingDependency as error:
+        return _fail(error, MISSING, tokens)
+    except Undecided as error:
+        return _fail(error, UNDECIDED, tokens)
+    except (ExactDimError, OSError) as error:
+        return _fail(error, USAGE, tokens)
+    except KeyboardInterrupt:
+        _note("interrupted before a bracket was reached")
+        return UNDECIDED
+    except CycloptsError:
+        return USAGE
+    return result if isinstance(result, int) else OK
+
+
+def _fail(error: Exception, code: int, tokens: list[str]) -> int:
+    _note(f"exactdim: {error}")
+    if "--json" in tokens:
+        _print_json(tokens[0], "error", {"error": type(error).__name__, "message": str(error)})
+    return code
+
+
+def main() -> None:
+    """Entry point of the ``exactdim`` command."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
