@@ -230,7 +230,7 @@ def crosscheck(
 
     Notes
     -----
-    The softmax recipes act on the Jacobian of the probabilities, whose exact rank is THEORY T28's.
+    The softmax recipes act on the Jacobian of the probabilities, whose exact rank is T28's.
     Cost: one singular value decomposition per format, head and scale.
 
     Examples

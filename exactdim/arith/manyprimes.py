@@ -2,7 +2,7 @@
 
 If the rank modulo each of several primes is at most r, every (r+1)-minor of the integer matrix is
 divisible by their product. Once the product exceeds Hadamard's bound of those minors they are all
-zero, and the rank over the rationals is at most r (THEORY T27, 3'). Nothing here is random.
+zero, and the rank over the rationals is at most r (T27, 3'). Nothing here is random.
 
 For a Gram matrix only the principal minors matter, because a positive semidefinite matrix of rank
 above r has a nonzero principal (r+1)-minor; those are at most the product of their diagonal.

@@ -382,7 +382,7 @@ class QMatrix:
         Notes
         -----
         The rank modulo a 61-bit prime is a lower bound. If it equals the number of nonzero rows or
-        columns it is the rank; otherwise the many-primes argument (THEORY T27, 3') proves the
+        columns it is the rank; otherwise the many-primes argument (T27, 3') proves the
         upper end: enough primes agree for their product to exceed the Hadamard bound of every
         larger minor.
 

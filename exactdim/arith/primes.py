@@ -144,7 +144,7 @@ def failure_probability(log2_height: int, bits: int, *, gram_rank: int = 0) -> f
     bits : int
         Width of the prime, which was drawn uniformly by `random_prime`.
     gram_rank : int
-        Upper bound of the rank if a randomly weighted Gram matrix was used (THEORY T24); 0 if the
+        Upper bound of the rank if a randomly weighted Gram matrix was used (T24); 0 if the
         rank of the matrix itself was computed.
 
     Returns
@@ -154,7 +154,7 @@ def failure_probability(log2_height: int, bits: int, *, gram_rank: int = 0) -> f
 
     Notes
     -----
-    THEORY T26. A nonzero minor of at most ``log2_height`` bits has at most
+    T26. A nonzero minor of at most ``log2_height`` bits has at most
     ``log2_height / (bits - 1)`` prime divisors of that width. For several independent primes the
     probability that *all* of them miss the rank is at most the product.
 

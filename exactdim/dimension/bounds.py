@@ -4,7 +4,7 @@ Every rank inside a bound is bounded from above by a proof (`QMatrix.rank`), and
 subtracted likewise from below, so that a bound never rests on a modular rank. All bounds hold for
 every parameter, batch and pattern, generic or not.
 
-Source: arXiv 2402.08269; THEORY T7, T9 and T28.
+Source: arXiv 2402.08269; T7, T9 and T28.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def dimension_bounds(
 
     Notes
     -----
-    THEORY T7, T9 (1-4, 6, 7) and T28. The costly ones are ``unit-relations``: one exact rank of an
+    T7, T9 (1-4, 6, 7) and T28. The costly ones are ``unit-relations``: one exact rank of an
     n x (N_{l-1} + N_l + 2) matrix per hidden unit.
 
     Examples

@@ -1,7 +1,7 @@
 """Closing the gap between the proved ends of the bracket.
 
 Two ways, both unconditional: explicit kernel vectors over the rationals, or ranks modulo so many
-primes that no larger minor can be nonzero (THEORY T27, 3 and 3'). Their costs are estimated before
+primes that no larger minor can be nonzero (T27, 3 and 3'). Their costs are estimated before
 anything is computed.
 """
 

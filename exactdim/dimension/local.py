@@ -62,7 +62,7 @@ def local_dimension(
     X : ArrayLike of shape (n, N_0)
         Samples in rows; floats are read at their exact value.
     head : {"logits", "softmax"}
-        ``"softmax"`` is the rank of the Jacobian of the class probabilities (THEORY T28), exact
+        ``"softmax"`` is the rank of the Jacobian of the class probabilities (T28), exact
         and independent of saturation.
     proof : {"fast", "auto", "full"}
         One modular run and structural bounds; also close the gap if the estimated cost is seconds;

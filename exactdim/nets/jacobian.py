@@ -7,7 +7,7 @@ factors are small where the Jacobian is not, and every rank computation starts f
 
 The softmax head is the matrix ``C = [I | -1]`` in front: the Jacobian of softmax probabilities is
 ``diag(p) - p p^T`` times that of the logits, whose kernel is spanned by the all-ones vector for
-every p, so its rank is that of ``(I (x) C) J`` and no exponential is needed (THEORY T28).
+every p, so its rank is that of ``(I (x) C) J`` and no exponential is needed (T28).
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class JacobianFactors:
         -------
         list of int
             Integral column scaling leaves the rank alone, so products of these bound the minors
-            that decide which primes are bad (THEORY T26).
+            that decide which primes are bad (T26).
         """
         d = self.outputs
         totals = [0] * self.shape[0]
@@ -252,7 +252,7 @@ class JacobianFactors:
 
         Notes
         -----
-        THEORY T24. Layer by layer ``(M diag(u) M^T) o (h~ diag(s) h~^T (x) 1 1^T)`` with uniform u
+        T24. Layer by layer ``(M diag(u) M^T) o (h~ diag(s) h~^T (x) 1 1^T)`` with uniform u
         and s; cost O((n d)^2 sum N_l), independent of P. Plain Gram matrices (D = I) can lose rank
         modulo p for arbitrarily large p.
         """
@@ -336,7 +336,7 @@ def jacobian(
 
     Notes
     -----
-    Source: arXiv 2402.08269; THEORY sections 1, T3 and T28. O(n d P) operations.
+    Source: arXiv 2402.08269; T3 and T28. O(n d P) operations.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Immutable ReLU networks with exact weights.
 
-Conventions of the literature (THEORY section 1): widths ``(N_0, ..., N_L)``, ReLU after every layer
+Conventions of the literature (see the README): widths ``(N_0, ..., N_L)``, ReLU after every layer
 but the last, ``weights[l]`` of shape out x in as in torch, batches with one sample per row. Layers
 and units are zero-based in the code: ``weights[0]`` is the ``W_1`` of the papers.
 """

@@ -148,7 +148,7 @@ def activation_pattern(
 
     Notes
     -----
-    Source: arXiv 2402.08269; THEORY T1 and T2. A zero is harmless, and no kink, if the layer has no
+    Source: arXiv 2402.08269; T1 and T2. A zero is harmless, and no kink, if the layer has no
     bias and its input vector is zero with no kink upstream: then the pre-activation is zero for all
     nearby parameters. Cost: one float64 forward pass, plus exact arithmetic for the open signs.
 
@@ -211,7 +211,7 @@ def _signs(
     for layer in range(net.depth - 1):
         with np.errstate(all="ignore"):  # overflow makes the bound infinite or NaN: sign open
             z, z_error = _affine_with_error(*net.float_layers[layer], h, error)
-            mask = z > z_error
+            mask: BoolArray = np.asarray(z > z_error)
             still_open = ~(mask | (z < -z_error))
         if still_open.any():
             samples = np.flatnonzero(still_open.any(axis=1))
@@ -220,7 +220,7 @@ def _signs(
             sign = np.array([(x > 0) - (x < 0) for x in exact.numerators()], dtype=np.int8)
             full_sign = np.zeros(z.shape, dtype=np.int8)
             full_sign[samples] = sign.reshape(len(samples), width)
-            mask = np.asarray(np.where(still_open, full_sign > 0, mask), dtype=bool)
+            mask = np.array(np.where(still_open, full_sign > 0, mask), dtype=np.bool_)
             n_exact += int(still_open.sum())
             for i, unit in np.argwhere(still_open & (full_sign == 0)).tolist():
                 if net.biases[layer] is None and zero_input[i] and not kinked[i]:
@@ -232,7 +232,7 @@ def _signs(
         with np.errstate(all="ignore"):
             h = np.where(mask, z, 0.0)
             error = np.where(mask, z_error, 0.0)
-        zero_input = ~mask.any(axis=1)
+        zero_input = np.asarray(~mask.any(axis=1))
     return masks, kinks, n_exact
 
 

@@ -1,6 +1,6 @@
 """Symmetries of ReLU networks: rescaling, permutation, and the kernel vectors they give.
 
-Source: arXiv 2402.08269 (invariance of the local dimension); THEORY T6 and T7.
+Source: arXiv 2402.08269 (invariance of the local dimension); T6 and T7.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def rescale(net: NetworkLike, layer: int, unit: int, factor: Number) -> ReLUNetw
 
     Notes
     -----
-    THEORY T6a: with S the diagonal matrix of the factors, theta' = S theta and
+    T6a: with S the diagonal matrix of the factors, theta' = S theta and
     J(theta') = J(theta) S^{-1}.
 
     Examples
@@ -89,7 +89,7 @@ def permute(net: NetworkLike, layer: int, order: Sequence[int]) -> ReLUNetwork:
 
     Notes
     -----
-    THEORY T6b.
+    T6b.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def gauge_vectors(net: NetworkLike) -> QMatrix:
 
     Notes
     -----
-    THEORY T7: the Jacobian of every pattern and batch maps each row to zero. The rows are
+    T7: the Jacobian of every pattern and batch maps each row to zero. The rows are
     independent unless a part of the network is cut off from inputs, biases and outputs.
 
     Examples
