@@ -1,17 +1,18 @@
 from fractions import Fraction
 
-import exactdim as ed
 import numpy as np
 import oracles
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from networks import problems
+
+import exactdim as ed
 from exactdim import QMatrix, errors
 from exactdim.arith import modular
 from exactdim.arith.modular import rank_of_residues
 from exactdim.nets.jacobian import float_jacobian, jacobian_factors
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from networks import problems
 
 P61 = 2**61 - 1
 heads = st.sampled_from(["logits", "softmax"])
@@ -39,14 +40,14 @@ def test_difference_quotients_equal_the_jacobian(problem, data):
     column = data.draw(st.integers(0, net.n_parameters - 1))
     step = Fraction(1)
     while True:  # shrink until the pattern is unchanged
-        moved = net.with_parameters(
-            [[v + step * (c == column) for c, v in enumerate(theta)]]
-        )
+        moved = net.with_parameters([[v + step * (c == column) for c, v in enumerate(theta)]])
         if ed.activation_pattern(moved, X, on_kink="zero") == ed.activation_pattern(net, X):
             break
         step /= 16
     quotient = (moved(X) - value) * (1 / step)
-    assert [x for row in quotient.tolist() for x in row] == [row[0] for row in J[:, [column]].tolist()]
+    assert [x for row in quotient.tolist() for x in row] == [
+        row[0] for row in J[:, [column]].tolist()
+    ]
 
 
 def test_golden_t3_all_columns_of_a_deep_net():
@@ -75,7 +76,9 @@ def test_input_jacobian_by_difference_quotients(problem):
             step = Fraction(1)
             while True:
                 y = [v + step * (k == m) for k, v in enumerate(x)]
-                if ed.activation_pattern(net, [y], on_kink="zero") == ed.activation_pattern(net, [x]):
+                if ed.activation_pattern(net, [y], on_kink="zero") == ed.activation_pattern(
+                    net, [x]
+                ):
                     break
                 step /= 16
             quotient = ((net([y]) - net([x])) * (1 / step)).tolist()[0]
@@ -123,10 +126,15 @@ def test_float_softmax_jacobian_against_torch():
     module = net.to_torch()
     out = torch.softmax(module(torch.from_numpy(X)), dim=1).reshape(-1)
     rows = [
-        torch.cat([g.reshape(-1) for g in torch.autograd.grad(o, list(module.parameters()), retain_graph=True)])
+        torch.cat([
+            g.reshape(-1)
+            for g in torch.autograd.grad(o, list(module.parameters()), retain_graph=True)
+        ])
         for o in out
     ]
-    assert np.allclose(torch.stack(rows).numpy(), float_jacobian(net, X, head="softmax"), atol=1e-14)
+    assert np.allclose(
+        torch.stack(rows).numpy(), float_jacobian(net, X, head="softmax"), atol=1e-14
+    )
 
 
 @given(problems(), st.integers(0, 2**32))
@@ -156,7 +164,9 @@ def test_gram_identity(problem):
     factors = jacobian_factors(net, X, on_kink="zero")
     J, d = factors.dense, factors.outputs
     expected = (J @ J.T).tolist()
-    grams = [(M @ M.T, h @ h.T) for M, h in zip(factors.sensitivities, factors.features, strict=True)]
+    grams = [
+        (M @ M.T, h @ h.T) for M, h in zip(factors.sensitivities, factors.features, strict=True)
+    ]
     for r, row in enumerate(expected):
         for s, entry in enumerate(row):
             assert entry == sum(M[r, s] * h[r // d, s // d] for M, h in grams)

@@ -7,13 +7,14 @@ import mpmath
 import oracles
 import pytest
 import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import matrices
+
 from exactdim import QMatrix, errors
 from exactdim.arith import modular, primes
 from exactdim.arith.circuits import Circuits
 from exactdim.arith.manyprimes import ManyPrimes, log2_minor_bound, scaled_integers
-from hypothesis import given
-from hypothesis import strategies as st
-from networks import matrices
 
 P31, P61 = 2**31 - 1, 2**61 - 1
 
@@ -106,7 +107,9 @@ def test_hadamard_bounds_every_minor(table):
 
 @given(matrices(), st.integers(1, 50))
 def test_scaling_does_not_depend_on_column_scaling(table, factor):
-    scaled = [[v * Fraction(factor, 3) if j == 0 else v for j, v in enumerate(row)] for row in table]
+    scaled = [
+        [v * Fraction(factor, 3) if j == 0 else v for j, v in enumerate(row)] for row in table
+    ]
     assert scaled_integers(QMatrix(table)) == scaled_integers(QMatrix(scaled))
 
 
@@ -125,7 +128,7 @@ def test_many_primes_prove_the_rank_and_nothing_less(table, gram):
 
 
 def test_one_prime_is_not_enough_for_a_large_rank_claim():
-    """An integer matrix that vanishes modulo the first primes of the proof has rank 1 all the same."""
+    """A minor that vanishes modulo the first primes of the proof is nonzero all the same."""
     product = 1
     stream = primes.descending_primes(2**62)
     for _ in range(3):

@@ -1,14 +1,15 @@
 import pickle
 from fractions import Fraction
 
-import exactdim as ed
 import numpy as np
 import oracles
 import pytest
 import torch
-from exactdim import errors
 from hypothesis import given
 from networks import problems
+
+import exactdim as ed
+from exactdim import errors
 
 
 @given(problems())
@@ -45,7 +46,9 @@ def test_random_networks_replay_and_have_no_zero_weight():
     values = net.parameters().tolist()[0]
     assert all(v and abs(v) < 1 and (v * 8).denominator == 1 for v in values)
     # Pinned, so that the seed means the same network on every machine and in every version.
-    assert ed.ReLUNetwork.random((1, 1), seed=0).parameters() == ed.QMatrix([["177/256", "-59/256"]])
+    assert ed.ReLUNetwork.random((1, 1), seed=0).parameters() == ed.QMatrix([
+        ["177/256", "-59/256"]
+    ])
 
 
 def test_a_network_is_a_value():
@@ -111,7 +114,7 @@ def test_torch_round_trip(problem):
     try:
         module = net.to_torch()
     except errors.InvalidInput:
-        values = [v for v in net.parameters().tolist()[0]]
+        values = net.parameters().tolist()[0]
         assert any(Fraction(float(v)) != v for v in values)
         return
     assert ed.as_network(module) == net

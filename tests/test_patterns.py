@@ -1,14 +1,15 @@
 from fractions import Fraction
 
-import exactdim as ed
 import numpy as np
 import oracles
 import pytest
-from exactdim import errors
-from exactdim.nets import patterns
 from hypothesis import example, given
 from hypothesis import strategies as st
 from networks import problems
+
+import exactdim as ed
+from exactdim import errors
+from exactdim.nets import patterns
 
 extreme = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),

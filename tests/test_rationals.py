@@ -4,11 +4,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from exactdim import errors
-from exactdim.arith.rationals import integer_matrix, to_fraction
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from exactdim import errors
+from exactdim.arith.rationals import integer_matrix, to_fraction
 
 
 def as_fractions(data):
@@ -95,3 +96,58 @@ def test_what_is_no_number(value):
 def test_complex_arrays_are_refused():
     with pytest.raises(errors.InvalidInput, match="complex"):
         integer_matrix(np.zeros((2, 2), dtype=complex))
+
+
+def test_flushing_subnormals_changes_nothing():
+    """Some libraries switch the processor to treat subnormal numbers as zero."""
+    tiny64, tiny32 = np.array([[5e-320, 5e-324]]), np.array([[1e-40]], dtype=np.float32)
+    exact = Fraction(int(tiny32.view(np.int32)[0, 0]), 2**149)
+    expected = [[Fraction(10120, 2**1074), Fraction(1, 2**1074)]]
+    assert as_fractions(tiny64) == expected
+    half = torch.tensor([[1e-40]], dtype=torch.bfloat16)
+    before = as_fractions(half)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush subnormal numbers")
+    try:
+        assert as_fractions(tiny64) == expected
+        assert as_fractions(tiny64.tolist()) == expected
+        assert as_fractions(tiny32) == [[exact]]
+        assert to_fraction(tiny32[0, 0]) == exact
+        assert as_fractions(torch.from_numpy(tiny32)) == [[exact]]
+        assert as_fractions(half) == before
+    finally:
+        torch.set_flush_denormal(False)
+    assert exact > 0
+    assert before[0][0] > 0
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_scalars_are_read_bit_for_bit(x):
+    assert to_fraction(x) == Fraction(x) == to_fraction(np.float64(x))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_byte_order_does_not_matter(order):
+    a = np.array([[1.5, -0.1]]).astype(np.dtype(np.float64).newbyteorder(order))
+    assert as_fractions(a) == [[Fraction(1.5), Fraction(-0.1)]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.array([["2020-01-01"]], dtype="datetime64[ns]"),
+        np.ma.masked_array([[1.0]], mask=[[True]]),
+        {(1, 2): 0},
+        [{1: 2}],
+        torch.zeros(2, 2, device="meta"),
+        torch.eye(2).to_sparse(),
+    ],
+)
+def test_containers_that_are_no_arrays_of_numbers(data):
+    with pytest.raises(errors.InvalidInput):
+        integer_matrix(data)
+
+
+def test_numpy_matrices_are_matrices():
+    a = np.eye(2).view(np.matrix)
+    assert as_fractions(a) == [[1, 0], [0, 1]]

@@ -1,12 +1,13 @@
 from fractions import Fraction
 
-import exactdim as ed
 import networkx as nx
 import pytest
-from exactdim import QMatrix, errors
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from networks import problems
+
+import exactdim as ed
+from exactdim import QMatrix, errors
 
 factors = st.fractions(min_value=Fraction(1, 9), max_value=9, max_denominator=9)
 

@@ -7,7 +7,7 @@ its bits spell; nothing is rounded, and NaN and infinities are refused with thei
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from fractions import Fraction
 from numbers import Integral, Rational
 from typing import Any, TypeAlias
@@ -60,13 +60,22 @@ def to_fraction(value: object, *, where: str = "") -> Fraction:
     """
     if isinstance(value, np.generic | np.ndarray) and getattr(value, "ndim", 0) == 0:
         scalar: Any = value
-        value = scalar.item() if scalar.dtype != np.longdouble else _longdouble(scalar[()], where)
+        if scalar.dtype == np.longdouble and scalar.dtype.itemsize > 8:
+            return _longdouble(scalar[()], where)
+        if scalar.dtype.kind == "f":
+            if np.isfinite(scalar):
+                (entry,), den = _dyadic(np.asarray(scalar).reshape(1, 1), "value")
+                return Fraction(entry, den)
+            value = float(scalar)
+        else:
+            value = scalar.item()
     if isinstance(value, bool | Integral):
         return Fraction(int(value))
     if isinstance(value, float):
         if not math.isfinite(value):
             raise NotFinite(f"{value}{where} is not a rational number; remove or replace it")
-        return Fraction(value)
+        (entry,), den = _dyadic(np.array([[value]]), "value")
+        return Fraction(entry, den)
     if isinstance(value, Rational):
         return Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, str):
@@ -139,10 +148,12 @@ def integer_matrix(data: ArrayLike, *, name: str = "matrix") -> IntMatrix:
         if data.dtype.kind in "iub":
             return [int(x) for x in data.ravel().tolist()], 1, shape
         if data.dtype.kind == "f" and data.dtype.itemsize <= 8:
-            entries, denominator = _dyadic(data.astype(np.float64), name)
+            entries, denominator = _dyadic(data, name)
             return entries, denominator, shape
         if data.dtype.kind == "c":
             raise InvalidInput(f"{name} is complex; exactdim works over the rational numbers")
+        if data.dtype.kind not in "fOUT":
+            raise InvalidInput(f"{name} has dtype {data.dtype}, which holds no numbers")
         data = data.tolist() if data.dtype != np.longdouble else [list(row) for row in data]
     rows = _rectangle(data, name)
     shape = (len(rows), len(rows[0]) if rows else 0)
@@ -156,22 +167,41 @@ def integer_matrix(data: ArrayLike, *, name: str = "matrix") -> IntMatrix:
 
 
 def _detached(data: ArrayLike) -> ArrayLike:
-    """Turn a torch tensor into a numpy array without importing torch."""
-    if hasattr(data, "detach") and hasattr(data, "cpu"):
-        data = data.detach().cpu()
-        if data.dtype.is_floating_point:
-            data = data.double()  # exact: every torch float format is contained in float64
+    """Turn a torch tensor, without importing torch, or an odd numpy array into a plain array."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise InvalidInput("the array is masked; fill or drop the masked entries first")
+    if isinstance(data, np.matrix):
+        return np.asarray(data)
+    if not (hasattr(data, "detach") and hasattr(data, "cpu")):
+        return data
+    try:
+        data = data.detach().cpu().resolve_conj().resolve_neg()
+        name = str(data.dtype)
+        if name == "torch.bfloat16":  # the upper half of a float32; through the bits, as in _dyadic
+            import torch
+
+            bits = data.contiguous().view(torch.int16).numpy().astype(np.int32)
+            return (bits << 16).view(np.float32)
+        if "float8" in name:
+            data = data.float()  # exact, and far from the subnormal range
         return data.numpy()
-    return data
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise InvalidInput(f"the tensor cannot be read as numbers: {error}") from None
 
 
 def _rectangle(data: ArrayLike, name: str) -> list[Sequence[object]]:
     if isinstance(data, str) or not hasattr(data, "__iter__"):
         raise ShapeMismatch(f"{name} is a single {type(data).__name__}; give a list of rows")
+    if isinstance(data, Mapping | Set):
+        raise ShapeMismatch(f"{name} is a {type(data).__name__}; give a list of rows")
     rows: list[Sequence[object]] = []
     for i, row in enumerate(data):
         row = _detached(row)
-        if isinstance(row, str) or not hasattr(row, "__iter__") or getattr(row, "ndim", 1) == 0:
+        if (
+            isinstance(row, str | Mapping | Set)
+            or not hasattr(row, "__iter__")
+            or getattr(row, "ndim", 1) == 0
+        ):
             raise ShapeMismatch(
                 f"row {i} of {name} is {row!r:.40}, not a row; "
                 f"write [[...]] even where there is one row only"
@@ -190,8 +220,28 @@ def _rectangle(data: ArrayLike, name: str) -> list[Sequence[object]]:
     return rows
 
 
-def _dyadic(a: FloatArray, name: str) -> tuple[list[int], int]:
-    """Write finite floats as integers over a common power of two."""
+_LAYOUTS = {2: (np.uint16, 10, 5), 4: (np.uint32, 23, 8), 8: (np.uint64, 52, 11)}
+"""Per size in bytes of an IEEE float: the integer of that size, fraction bits, exponent bits."""
+
+
+def _dyadic(a: npt.NDArray[np.floating[Any]], name: str) -> tuple[list[int], int]:
+    """Write finite floats as integers over a common power of two.
+
+    Returns
+    -------
+    entries : list of int
+    denominator : int
+
+    Raises
+    ------
+    NotFinite
+        If one is NaN or infinite.
+
+    Notes
+    -----
+    The bits are decoded as integers: float operations, even a conversion to a wider format, may
+    flush subnormal numbers to zero if some library has switched the processor to that mode.
+    """
     finite = np.isfinite(a)
     if not finite.all():
         i, j = (int(x) for x in np.argwhere(~finite)[0])
@@ -199,23 +249,30 @@ def _dyadic(a: FloatArray, name: str) -> tuple[list[int], int]:
             f"{name} holds {a[i, j]} at [{i}, {j}] ({int((~finite).sum())} such entries); "
             "these are no rational numbers: remove or replace them"
         )
-    flat = a.ravel()
-    mantissa, exponent = np.frexp(flat)
-    integer = (mantissa * 2.0**53).astype(np.int64)
+    container, fraction_bits, exponent_bits = _LAYOUTS[a.dtype.itemsize]
+    native = np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("="))
+    bits = native.ravel().view(container).astype(np.uint64)
+    fraction = (bits & np.uint64((1 << fraction_bits) - 1)).astype(np.int64)
+    stored = ((bits >> np.uint64(fraction_bits)) & np.uint64((1 << exponent_bits) - 1)).astype(
+        np.int64
+    )
+    negative = (bits >> np.uint64(fraction_bits + exponent_bits)).astype(bool)
+    integer = fraction | np.where(stored > 0, 1 << fraction_bits, 0)
+    bias = (1 << (exponent_bits - 1)) - 1
+    exponent = np.maximum(stored, 1) - bias - fraction_bits
     nonzero = integer != 0
     if not nonzero.any():
-        return [0] * flat.size, 1
-    exponent = exponent.astype(np.int64) - 53
+        return [0] * integer.size, 1
     # Strip trailing zero bits, so that integers and short fractions get a short denominator.
-    lowest = integer & -integer
-    stripped = np.where(nonzero, np.log2(np.where(nonzero, lowest, 1).astype(np.float64)), 0)
-    trailing = stripped.astype(np.int64)
+    lowest = np.where(nonzero, integer & -integer, 1)
+    trailing = np.log2(lowest.astype(np.float64)).astype(np.int64)  # exact: a power of two
     integer >>= trailing
-    exponent = np.where(nonzero, exponent + trailing, 0)
+    exponent += trailing
     shift = min(0, int(exponent[nonzero].min()))
     left = np.where(nonzero, exponent - shift, 0)
-    bits = int((53 - trailing + left)[nonzero].max())
-    if bits <= 62:
+    integer = np.where(negative, -integer, integer)
+    widest = int((fraction_bits + 1 - trailing + left)[nonzero].max())
+    if widest <= 62:
         return (integer << left).tolist(), 1 << -shift
     shifted = zip(integer.tolist(), left.tolist(), strict=True)
     return [x << k for x, k in shifted], 1 << -shift

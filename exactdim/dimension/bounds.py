@@ -144,7 +144,9 @@ class StructuralBounds:
         """Bound by outputs times distinct samples, up to positive factors without biases (T9.1)."""
         rays = not any(self.net.has_bias)
         what = "rays" if rays else "samples"
-        count = len({_ray(row) for row in self._batch_rows} if rays else set(self._batch_rows))
+        words = self._pattern_words
+        rows = [_ray(row) for row in self._batch_rows] if rays else self._batch_rows
+        count = len(set(zip(rows, words, strict=True)))
         return Bound("rows", self.d * count, f"{self.d} rows for each of {count} distinct {what}")
 
     def affine_pieces(self) -> Bound:
@@ -159,7 +161,7 @@ class StructuralBounds:
         """
         groups: dict[bytes, list[int]] = {}
         for i in self._representatives:
-            groups.setdefault(self.factors.pattern.mask[i].tobytes(), []).append(i)
+            groups.setdefault(self._pattern_words[i], []).append(i)
         points = self.factors.batch
         if any(self.net.has_bias):
             n = points.shape[0]
@@ -323,9 +325,14 @@ class StructuralBounds:
 
     @cached_property
     def _first_equal(self) -> list[int]:
-        """For each sample, the first sample equal to it."""
-        first: dict[tuple[int, ...], int] = {}
-        return [first.setdefault(row, i) for i, row in enumerate(self._batch_rows)]
+        """For each sample, the first sample equal to it, with the same (possibly formal) mask."""
+        first: dict[tuple[tuple[int, ...], bytes], int] = {}
+        keys = zip(self._batch_rows, self._pattern_words, strict=True)
+        return [first.setdefault(key, i) for i, key in enumerate(keys)]
+
+    @cached_property
+    def _pattern_words(self) -> list[bytes]:
+        return [row.tobytes() for row in self.factors.pattern.mask]
 
     @cached_property
     def _representatives(self) -> list[int]:

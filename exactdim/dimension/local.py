@@ -127,7 +127,9 @@ def local_dimension(
     stopped: Literal["interrupted", "max_seconds"] | None = None
     try:
         search.bracket()
-        if proof != "fast" and not search.closed:
+        if not search.closed and search.failure_probability == 0:
+            search.close("full", None)  # so small that the prime which was drawn cannot be bad
+        if not search.closed and proof != "fast":
             search.close(proof, executor)
         if not search.closed:
             search.gain_confidence()
@@ -251,9 +253,9 @@ class _Search:
                 break
             except DenominatorDivisible:
                 continue
-        self.primes.append(p)
         if len(rows) > len(self.lower.rows):
             self.lower = LowerEnd(p, tuple(rows), tuple(columns))
+        self.primes.append(p)  # last: an interrupt must not count a prime whose rank was lost
 
     def close(self, proof: ProofEffort, executor: Executor | None) -> None:
         """Prove the lower end from above, if the estimated cost allows."""

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 MAX_BYTES = 64 * 2**20
+MAX_BITS = 2**32  # of one matrix over its common denominator: half a gibibyte
 P61 = 2**61 - 1
 KINDS = ("jacobian-rank", "rank-at-least")
 NUMBER = re.compile(r"-?(0x[0-9a-f]+|[0-9]+)(/(0x[0-9a-f]+|[0-9]+))?")
@@ -189,7 +190,9 @@ def check_frame(data: Any) -> None:
     if not isinstance(data, dict) or data.get("format") != "exactdim/certificate":
         raise Malformed("this is not an exactdim certificate (no such 'format')")
     if type(data.get("version")) is not int or data["version"] != 1:
-        raise Malformed(f"version {data.get('version')!r} is unknown to this checker; it reads 1")
+        raise Malformed(
+            f"version {data.get('version')!a:.40} is unknown to this checker; it reads 1"
+        )
     for key in ("claim", "problem", "witness"):
         if not isinstance(data.get(key), dict):
             raise Malformed(f"'{key}' is missing or no object; the file is incomplete")
@@ -225,17 +228,18 @@ def claim_text(claim: Any) -> str:
     -------
     str
     """
-    sign = "=" if claim.get("kind") == "jacobian-rank" else ">="
+    known = {"jacobian-rank": "jacobian-rank =", "rank-at-least": "rank-at-least >="}
+    kind, rank = claim.get("kind"), claim.get("rank")
+    head, on_kink = claim.get("head"), claim.get("on_kink")
+    text = known[kind] if isinstance(kind, str) and kind in known else f"unknown kind {kind!a:.40}"
     notes = []
-    if claim.get("head") != "logits":
-        notes.append(f"head {claim.get('head')}")
-    if claim.get("on_kink") == "zero":
+    if head != "logits":
+        notes.append("head softmax" if head == "softmax" else f"unknown head {head!a:.40}")
+    if on_kink == "zero":
         notes.append("formal mask: kinks count as off")
-    if claim.get("on_kink") == "drop":
+    if on_kink == "drop":
         notes.append("samples on kinks dropped")
-    return f"{claim.get('kind')} {sign} {claim.get('rank')}" + (
-        f" ({'; '.join(notes)})" if notes else ""
-    )
+    return f"{text} {rank!a:.20}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def keys(value: Any, where: str, wanted: str) -> dict[str, Any]:
@@ -256,9 +260,9 @@ def keys(value: Any, where: str, wanted: str) -> dict[str, Any]:
         reject(f"{where} is not an object")
     missing, extra = set(wanted.split()) - set(value), set(value) - set(wanted.split())
     if missing:
-        reject(f"{where} lacks the keys {sorted(missing)}")
+        reject(f"{where} lacks the keys {sorted(missing)!a:.200}")
     if extra:
-        reject(f"{where} has unknown keys {sorted(extra)}")
+        reject(f"{where} has unknown keys {sorted(extra)!a:.200}")
     return value
 
 
@@ -291,7 +295,7 @@ def index(value: Any, below: int, where: str) -> int:
     int
     """
     if type(value) is not int or not 0 <= value < below:
-        reject(f"{where} is {value!r:.40}, not an integer from 0 to {below - 1}")
+        reject(f"{where} is {value!a:.40}, not an integer from 0 to {below - 1}")
     return value
 
 
@@ -328,7 +332,7 @@ def number(value: Any, where: str) -> tuple[int, int]:
         The denominator is positive.
     """
     if not isinstance(value, str) or not NUMBER.fullmatch(value):
-        reject(f"{where} is {value!r:.40}, not a string such as '-2/3'")
+        reject(f"{where} is {value!a:.40}, not a string such as '-2/3'")
     top, _, bottom = value.partition("/")
     try:
         numerator, denominator = (
@@ -359,6 +363,8 @@ def integers(rows: Any, where: str) -> tuple[Table, int]:
     if not table or not table[0] or any(len(row) != len(table[0]) for row in table):
         reject(f"{where} is empty or ragged")
     den = math.lcm(*{d for row in table for _, d in row})
+    if den.bit_length() * len(table) * len(table[0]) > MAX_BITS:
+        reject(f"{where} has a common denominator of {den.bit_length()} bits: too large to check")
     return [[n * (den // d) for n, d in row] for row in table], den
 
 
@@ -501,7 +507,7 @@ def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> 
         reject(f"sample {min(kinks)} lies on a kink, and the claim says that none does")
     expected = sorted(kinks) if claim["on_kink"] == "drop" else []
     if dropped != expected or any(type(i) is not int for i in dropped):
-        reject(f"dropped samples are {dropped!r:.60}, but should be {expected!r:.60}")
+        reject(f"dropped samples are {dropped!a:.60}, but should be {expected!a:.60}")
     kept = [i for i in range(len(inputs)) if i not in set(expected)]
     if not kept:
         reject("every sample is dropped")
@@ -624,7 +630,7 @@ def check_words(words: Any, masks: list[list[list[bool]]], n: int) -> None:
     for i, word in enumerate(words):
         expected = ["".join("01"[on] for on in layer[i]) for layer in masks]
         if word != expected:
-            reject(f"the pattern of sample {i} is {expected!r:.60}, not {word!r:.60}")
+            reject(f"the pattern of sample {i} is {expected!a:.60}, not {word!a:.60}")
 
 
 # -- linear algebra --------------------------------------------------------------------------
@@ -676,7 +682,7 @@ def prime(value: Any, where: str) -> int:
     """
     p, den = number(value, where)
     if den != 1 or not is_prime(p):
-        reject(f"{where} {value!r:.40} is not a prime below 2**64")
+        reject(f"{where} {value!a:.40} is not a prime below 2**64")
     return p
 
 
@@ -819,6 +825,8 @@ def by_output_span(problem: Problem, witness: dict[str, Any]) -> int:
     if len(problem.layers) < 2:
         reject("the bound 'output-span' needs a hidden layer")
     size = problem.widths[-1] * problem.layers[-1].columns
+    if len(listed(witness["relations"], "relations")) > size:
+        reject("there are more relations than coordinates")
     relations = [
         sparse_vector(v, size, f"relation {i}")
         for i, v in enumerate(listed(witness["relations"], "relations"))
@@ -856,7 +864,7 @@ def sparse_vector(item: Any, size: int, where: str) -> dict[int, int]:
     sparse: dict[int, tuple[int, int]] = {}
     for key, text in item.items():
         if not re.fullmatch("0|[1-9][0-9]{0,17}", key):
-            reject(f"{where} names coordinate {key!r:.40}")
+            reject(f"{where} names coordinate {key!a:.40}")
         sparse[index(int(key), size, where)] = number(text, where)
     den = math.lcm(*(d for _, d in sparse.values()))
     return {c: n * (den // d) for c, (n, d) in sparse.items()}
@@ -904,8 +912,10 @@ def by_kernel(problem: Problem, witness: dict[str, Any]) -> int:
     """Columns (or rows) minus independent vectors of the right (or left) kernel."""
     side = witness["side"]
     if side not in ("columns", "rows"):
-        reject(f"side is {side!r:.40}, not 'columns' or 'rows'")
+        reject(f"side is {side!a:.40}, not 'columns' or 'rows'")
     size = problem.n_parameters if side == "columns" else problem.n_rows
+    if len(listed(witness["vectors"], "vectors")) > size:
+        reject(f"there are more kernel vectors than {side}")
     vectors = [
         kernel_vector(problem, v, side, size, f"kernel vector {i}")
         for i, v in enumerate(listed(witness["vectors"], "vectors"))
@@ -948,7 +958,7 @@ def kernel_vector(problem: Problem, item: Any, side: str, size: int, where: str)
         return gauge(problem, layer, index(pair[1], problem.widths[layer + 1], where))
     if kind == "entries":
         return sparse_vector(value, size, where)
-    return reject(f"{where} has the unknown kind {kind!r:.40}")
+    return reject(f"{where} has the unknown kind {kind!a:.40}")
 
 
 def gauge(problem: Problem, layer: int, unit: int) -> dict[int, int]:
@@ -1011,22 +1021,22 @@ def by_many_primes(problem: Problem, witness: dict[str, Any]) -> int:
     row_norms = [sum(x * x for x in row) for row in J]
     column_norms = [sum(x * x for x in column) for column in transpose(J)]
     if witness["matrix"] == "jacobian":
-        table = J
-        rank = max(rank_mod(table, p) for p in primes)
-        bound = min(largest_product(row_norms, rank + 1), largest_product(column_norms, rank + 1))
-        product = math.prod(primes) ** 2  # squared norms against squared minors
+        table, power = J, 2  # the squared minors are bounded, by rows or by columns
+        norms = [row_norms, column_norms]
     elif witness["matrix"] == "gram":
-        small = J if len(row_norms) <= len(column_norms) else transpose(J)
-        norms = row_norms if len(row_norms) <= len(column_norms) else column_norms
+        by_rows = len(row_norms) <= len(column_norms)
+        small, power = J if by_rows else transpose(J), 1
         table = [[sum(map(int.__mul__, a, b)) for b in small] for a in small]
-        rank = max(rank_mod(table, p) for p in primes)
-        bound = largest_product(norms, rank + 1)
-        product = math.prod(primes)
+        norms = [row_norms if by_rows else column_norms]
     else:
-        reject(f"matrix is {witness['matrix']!r:.40}, not 'jacobian' or 'gram'")
-    if product <= bound:
-        reject("the product of the primes does not exceed the bound of the minors")
-    return rank
+        reject(f"matrix is {witness['matrix']!a:.40}, not 'jacobian' or 'gram'")
+    rank, product = 0, 1
+    for p in primes:
+        rank = max(rank, rank_mod(table, p))
+        product *= p**power
+        if product > min(largest_product(n, rank + 1) for n in norms):
+            return rank  # every minor of order rank + 1 is divisible by more than it can be
+    return reject("the product of the primes does not exceed the bound of the minors")
 
 
 def transpose(table: Table) -> Table:
@@ -1102,7 +1112,7 @@ def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
     }
     for key, allowed in choices.items():
         if claim[key] not in allowed:
-            reject(f"{key} is {claim[key]!r:.40}; this checker knows {', '.join(allowed)}")
+            reject(f"{key} is {claim[key]!a:.40}; this checker knows {', '.join(allowed)}")
     equality = claim["kind"] == "jacobian-rank"
     keys(witness, "witness", "dropped patterns lower" + (" upper" if equality else ""))
     problem = read_problem(claim, problem_data, witness["dropped"], witness["patterns"])
@@ -1123,7 +1133,7 @@ def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
         upper = witness["upper"]
         reason = upper.get("reason") if isinstance(upper, dict) else None
         if not isinstance(reason, str) or reason not in UPPER:
-            reject(f"upper bound {reason!r:.40} is unknown; this checker knows {', '.join(UPPER)}")
+            reject(f"upper bound {reason!a:.40} is unknown; this checker knows {', '.join(UPPER)}")
         wanted, bound = UPPER[reason]
         value = bound(problem, keys(upper, "upper", wanted))
         if value != rank:

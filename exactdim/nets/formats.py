@@ -12,6 +12,7 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cmp_to_key
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -42,7 +43,9 @@ def as_network(source: NetworkLike) -> ReLUNetwork:
     source : ReLUNetwork, torch.nn.Sequential or Linear, str or Path, mapping, or sequence
         A path ends in .npz, .json, .pt, .pth or .safetensors. A mapping is a state dict
         (``"0.weight"``, ``"0.bias"``, ...), or has ``W1, b1, W2, ...``, or has ``"layers"`` with
-        ``{"weight": ..., "bias": ... or None}``. A sequence holds ``(weight, bias)`` pairs.
+        ``{"weight": ..., "bias": ... or None}``. A sequence holds ``(weight, bias)`` pairs. Arrays
+        do not say what is between them: a ReLU after every layer but the last is assumed. All
+        weights of a torch module count as parameters, frozen or not.
 
     Returns
     -------
@@ -90,8 +93,8 @@ def _pair(item: Any, position: int) -> tuple[ArrayLike, ArrayLike | None]:
 
 def _from_torch(module: Any) -> ReLUNetwork:
     try:
-        from torch import nn
-        from torch.nn.utils.parametrize import is_parametrized
+        from torch import nn, strided
+        from torch.nn.modules import module as torch_module
     except ImportError:
         raise MissingDependency("reading this needs torch: pip install 'exactdim[torch]'") from None
 
@@ -101,11 +104,18 @@ def _from_torch(module: Any) -> ReLUNetwork:
     def flatten(layer: Any, name: str) -> list[tuple[str, Any]]:
         if any(getattr(layer, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")):
             raise refuse(name, "has forward hooks, which can change the function")
+        if "forward" in vars(layer):
+            raise refuse(name, "has a forward of its own")
         if type(layer) is nn.Sequential:
-            return [x for k, child in layer.named_children() for x in flatten(child, f"{name}.{k}")]
+            # Not named_children(), which leaves out a module that occurs twice.
+            children = layer._modules.items()
+            return [x for k, child in children for x in flatten(child, f"{name}.{k}")]
         return [(name, layer)]
 
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        raise refuse("torch", "global forward hooks are registered, which can change any function")
     linears: list[Any] = []
+    tensors: set[int] = set()
     activated = True  # the next Linear may follow
     for name, layer in flatten(module, "module"):
         kind = type(layer)
@@ -131,10 +141,15 @@ def _from_torch(module: Any) -> ReLUNetwork:
             raise refuse(name, f"{kind.__name__} is not supported{hint}")
         if not activated:
             raise refuse(name, "two Linear layers with no ReLU between them")
-        if is_parametrized(layer):
-            raise refuse(name, "has parametrized weights, so its parameters are not its weights")
-        if any(layer is other or layer.weight is other.weight for other in linears):
+        own = {k: t for k, t in layer._parameters.items() if t is not None}
+        used = {k: getattr(layer, k) for k in ("weight", "bias") if getattr(layer, k) is not None}
+        if own.keys() != used.keys() or any(used[k] is not own[k] for k in own):
+            raise refuse(name, "has weights that are not its parameters")
+        if any(t.is_meta or t.layout != strided for t in own.values()):
+            raise refuse(name, "has weights without dense data")
+        if tensors & {_address(t) for t in layer.parameters()}:
             raise refuse(name, "shares its weights with an earlier layer")
+        tensors |= {_address(t) for t in layer.parameters()}
         linears.append(layer)
         activated = False
     if not linears:
@@ -145,6 +160,10 @@ def _from_torch(module: Any) -> ReLUNetwork:
             f"Supported: {SUPPORTED_MODULES}"
         )
     return ReLUNetwork([x.weight for x in linears], [x.bias for x in linears])
+
+
+def _address(parameter: Any) -> int:
+    return int(parameter.data_ptr())
 
 
 # -- dictionaries ----------------------------------------------------------------------------
@@ -165,24 +184,46 @@ def _from_mapping(source: Mapping[str, Any]) -> ReLUNetwork:
             weights.append(layer["weight"])
             biases.append(layer.get("bias"))
         return ReLUNetwork(weights, biases)
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[tuple[str | int, ...], dict[str, Any]] = {}
     for key, value in source.items():
-        match = re.fullmatch(r"(?:.*?(\d+)\.(weight|bias))|(?:([Wb])(\d+))", str(key))
-        if match is None:
+        match = re.fullmatch(r"(?:(.*)\.(weight|bias))|(?:([Wb])(\d+))", str(key))
+        if match is None or not (match[1] or match[4]):
             raise InvalidInput(
                 f"key {key!r} is not understood; name arrays W1, b1, W2, ... or "
                 "0.weight, 0.bias, 2.weight, ... as a torch state dict does"
             )
-        number = int(match[1] or match[4])
+        layer = _tokens(match[1] or match[4])
         kind = match[2] or {"W": "weight", "b": "bias"}[match[3]]
-        if kind in found.setdefault(number, {}):
-            raise InvalidInput(f"layer {number} has two arrays called {kind}")
-        found[number][kind] = value
-    for number, layer in found.items():
-        if "weight" not in layer:
-            raise InvalidInput(f"layer {number} has a bias but no weight")
-    ordered = [found[number] for number in sorted(found)]
+        if kind in found.setdefault(layer, {}):
+            raise InvalidInput(f"layer {''.join(map(str, layer))} has two arrays called {kind}")
+        found[layer][kind] = value
+    ordered = [found[layer] for layer in sorted(found, key=cmp_to_key(_in_order))]
+    for x in ordered:
+        if "weight" not in x:
+            raise InvalidInput("a layer has a bias but no weight")
     return ReLUNetwork([x["weight"] for x in ordered], [x.get("bias") for x in ordered])
+
+
+def _tokens(name: str) -> tuple[str | int, ...]:
+    """Split a module's name into words and numbers, so that 10 comes after 2."""
+    return tuple(int(t) if t.isdecimal() else t for t in re.findall(r"\d+|\D+", name))
+
+
+def _in_order(a: tuple[str | int, ...], b: tuple[str | int, ...]) -> int:
+    """Compare module names by the first number in which they differ."""
+    for x, y in zip(a, b, strict=False):
+        if x == y:
+            continue
+        if isinstance(x, int) and isinstance(y, int):
+            return x - y
+        break
+    if a == b:
+        return 0
+    names = ["".join(map(str, t)) for t in (a, b)]
+    raise InvalidInput(
+        f"the order of layers {names[0]!r} and {names[1]!r} is not clear from their names; "
+        "number the layers, or give a list of (weight, bias) pairs"
+    )
 
 
 # -- files -----------------------------------------------------------------------------------
@@ -355,14 +396,22 @@ def _text(file: Path) -> str:
 def _read_json(file: Path) -> Any:
     try:
         # Decimals stay strings, so that 0.1 in a file is 1/10 and not the nearest float.
-        return json.loads(_text(file), parse_float=str)
+        return json.loads(_text(file), parse_float=str, object_pairs_hook=_no_duplicates)
     except (json.JSONDecodeError, RecursionError, ValueError) as error:
         raise UnreadableFile(f"{file} is not JSON, or is truncated: {error}") from None
 
 
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return out
+
+
 def _load_numpy(file: Path) -> Any:
     try:
-        return np.load(file, allow_pickle=False)
+        # From memory: on bad input numpy leaves a file that it opened to the garbage collector.
+        return np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UnreadableFile(f"{file} is not a readable numpy file: {error}") from None
 

@@ -239,13 +239,16 @@ class ReLUNetwork:
     @cached_property
     def float_layers(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
         """Weights and biases rounded to float64 (zeros for a missing bias); for proposals only."""
-        return tuple(
+        layers = tuple(
             (
                 W.to_numpy(np.float64),
                 np.zeros(W.shape[0]) if b is None else b.to_numpy(np.float64)[0],
             )
             for W, b in zip(self.weights, self.biases, strict=True)
         )
+        for array in (array for layer in layers for array in layer):
+            array.setflags(write=False)  # signs rest on these being the roundings that they are
+        return layers
 
     # -- other forms --------------------------------------------------------------------------
 

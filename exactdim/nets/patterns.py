@@ -69,7 +69,9 @@ class ActivationPattern:
     def mask(self) -> BoolArray:
         """The whole pattern as one array of shape (kept samples, H)."""
         rows = self.n_samples - len(self.dropped)
-        return np.hstack([np.zeros((rows, 0), dtype=bool), *self.layers])
+        whole = np.hstack([np.zeros((rows, 0), dtype=bool), *self.layers])
+        whole.setflags(write=False)
+        return whole
 
     @property
     def kept(self) -> list[int]:
@@ -175,10 +177,11 @@ def activation_pattern(
             "move the samples or use on_kink='zero'"
         )
     keep = np.setdiff1d(np.arange(batch.shape[0]), dropped)
-    for layer in layers:
+    kept = tuple(layer[keep] if dropped else layer for layer in layers)
+    for layer in kept:
         layer.setflags(write=False)
     return ActivationPattern(
-        layers=tuple(layer[keep] if dropped else layer for layer in layers),
+        layers=kept,
         kinks=tuple(kinks),
         dropped=dropped,
         n_samples=batch.shape[0],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
-import exactdim as ed
 from hypothesis import strategies as st
+
+import exactdim as ed
 
 small_integers = st.integers(-2, 2)
 fractions = st.fractions(min_value=-3, max_value=3, max_denominator=8)
@@ -27,9 +29,11 @@ def matrices(draw, max_side: int = 6) -> list[list[Fraction]]:
 @st.composite
 def networks(draw, *, max_depth: int = 3, max_width: int = 4, min_depth: int = 1) -> ed.ReLUNetwork:
     """Any depth down to one affine layer, any biases, and every accident of section 12."""
-    widths = draw(st.lists(st.integers(1, max_width), min_size=min_depth + 1, max_size=max_depth + 1))
+    widths = draw(
+        st.lists(st.integers(1, max_width), min_size=min_depth + 1, max_size=max_depth + 1)
+    )
     weights, biases = [], []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in itertools.pairwise(widths):
         row = st.lists(entries, min_size=inputs, max_size=inputs)
         weights.append(draw(st.lists(row, min_size=outputs, max_size=outputs)))
         has_bias = draw(st.sampled_from([True, True, True, False]))
@@ -37,9 +41,16 @@ def networks(draw, *, max_depth: int = 3, max_width: int = 4, min_depth: int = 1
         biases.append(draw(bias) if has_bias else None)
     for layer in range(len(weights) - 1):
         accident = draw(
-            st.sampled_from(
-                ["none", "none", "duplicate", "opposite", "dead", "constant", "unread", "dead layer"]
-            )
+            st.sampled_from([
+                "none",
+                "none",
+                "duplicate",
+                "opposite",
+                "dead",
+                "constant",
+                "unread",
+                "dead layer",
+            ])
         )
         W, b, after = weights[layer], biases[layer], weights[layer + 1]
         unit = draw(st.integers(0, len(W) - 1))

@@ -1,0 +1,283 @@
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import problems
+
+import exactdim as ed
+from exactdim import errors
+from exactdim.arith import modular
+from exactdim.arith.manyprimes import ManyPrimes
+from exactdim.dimension import closing, local
+from exactdim.nets.jacobian import jacobian_factors
+
+heads = st.sampled_from(["logits", "softmax"])
+
+
+@given(problems(), heads, st.sampled_from(["fast", "auto", "full"]))
+def test_bracket_contains_the_rank_and_proofs_are_right(problem, head, proof):
+    net, X = problem
+    exact = oracles.jacobian(oracles.layers_of(net), X, softmax=head == "softmax")
+    rank = oracles.rank(exact)
+    assert rank == ed.jacobian(net, X, head=head, on_kink="zero").rank()
+    d = ed.local_dimension(net, X, head=head, proof=proof, on_kink="zero")
+    assert d.lower <= rank <= d.upper
+    assert d.likely == rank
+    if d.status == "proved":
+        assert d.value == int(d) == rank
+        assert d.failure_probability == 0
+    else:
+        assert proof == "fast"
+        assert d.status == "probable"
+        assert d.failure_probability <= 2**-40
+        with pytest.raises(errors.Undecided) as caught:
+            int(d)
+        assert (caught.value.lower, caught.value.upper) == (d.lower, d.upper)
+
+
+def gap_problem():
+    """Two units that are on together and read by one output: relations that no bound here sees."""
+    net = ed.ReLUNetwork.random((10, 8, 8, 8, 5), seed=0)
+    X = np.random.default_rng(0).standard_normal((200, 10)).astype(np.float32)
+    return net, X
+
+
+def test_a_gap_is_closed_and_says_how():
+    net, X = gap_problem()
+    fast = ed.local_dimension(net, X, proof="fast")
+    assert fast.status == "probable"
+    assert fast.lower < fast.upper
+    d = ed.local_dimension(net, X)
+    assert d.status == "proved"
+    assert d.value == fast.likely
+    assert d.evidence.upper.name == "kernel"
+    assert "proved: kernel" in repr(d)
+
+
+@given(problems(), heads)
+def test_kernel_and_many_primes_close_every_gap(problem, head):
+    net, X = problem
+    d = ed.local_dimension(net, X, head=head, proof="fast", on_kink="zero")
+    factors = jacobian_factors(net, X, head=head, on_kink="zero")
+    plan = closing.estimate(factors, d.lower, d.evidence.lower.modulus)
+    assert plan.seconds >= 0
+    kernel = closing.KernelProof(factors, d.lower, d.evidence.lower.modulus).run(None)
+    assert kernel.value == d.lower
+    primes = ManyPrimes.plan(closing.scaled_integers(factors.dense), d.lower)
+    assert primes.run() == d.lower
+
+
+def test_a_claim_below_the_rank_is_refuted_by_both_closings():
+    # 7 divides the minors of the rescaled network below, so rank modulo 7 is too small.
+    small = ed.ReLUNetwork([[[14]], [[21]]], [[-7], [35]])
+    factors = jacobian_factors(small, [[0], [1], [2]])
+    low = modular.rank(factors.dense, 7)
+    assert low < factors.dense.rank() == 3
+    assert closing.KernelProof(factors, low, 7).run(None) is None
+    assert ManyPrimes.plan(closing.scaled_integers(factors.dense), low).run() == 3
+
+
+def test_an_unlucky_prime_is_found_out(monkeypatch):
+    """The first primes divide what they must not; the proof still comes out right."""
+    net = ed.ReLUNetwork([[[14]], [[21]]], [[-7], [35]])
+    X = [[0], [1], [2], [3]]
+    draws = iter([7, 7, 11, 2**61 - 1])
+    monkeypatch.setattr(local, "random_prime", lambda bits, rng: next(draws))
+    d = ed.local_dimension(net, X)
+    assert d.value == 3
+    assert d.evidence.primes[0] == 7
+
+
+def test_primes_that_divide_a_denominator_are_drawn_again(monkeypatch):
+    net = ed.ReLUNetwork([[["1/7"]], [[3]]], [[-1], [5]])
+    draws = iter([7, 2**61 - 1])
+    monkeypatch.setattr(local, "random_prime", lambda bits, rng: next(draws))
+    d = ed.local_dimension(net, [[0], [8], [20], [30]])
+    assert d.value == 3
+    assert d.evidence.primes == (2**61 - 1,)
+
+
+def test_many_primes_run_on_an_executor(monkeypatch):
+    monkeypatch.setattr(closing, "LARGEST_WITNESS", -1)  # no kernel is small enough
+    net = ed.ReLUNetwork.random((3, 5, 4, 2), seed=3)
+    X = np.random.default_rng(3).standard_normal((60, 3)).astype(np.float32)
+    with ThreadPoolExecutor(2) as executor:
+        d = ed.local_dimension(net, X, head="softmax", executor=executor)
+    assert d.evidence.upper.name == "many-primes"
+    assert d.value == oracles.rank(ed.jacobian(net, X, head="softmax").tolist())
+
+
+def test_seed_replays_and_is_no_coin():
+    net, X = gap_problem()
+    first = ed.local_dimension(net, X, proof="fast", seed=4)
+    again = ed.local_dimension(net, X, proof="fast", seed=4)
+    assert first.evidence.primes == again.evidence.primes
+    assert first.status == "bracketed"
+    assert first.failure_probability is None
+    free = ed.local_dimension(net, X, proof="fast")
+    assert free.status == "probable"
+    assert set(free.evidence.primes).isdisjoint(first.evidence.primes)
+
+
+def test_a_smaller_error_takes_more_primes():
+    net, X = gap_problem()
+    few = ed.local_dimension(net, X, proof="fast", error=1e-3)
+    many = ed.local_dimension(net, X, proof="fast", error=1e-60)
+    assert len(few.evidence.primes) < len(many.evidence.primes)
+    assert many.failure_probability <= 1e-60
+
+
+def test_max_seconds_returns_the_bracket_reached():
+    net, X = gap_problem()
+    d = ed.local_dimension(net, X, max_seconds=0)
+    assert d.evidence.stopped == "max_seconds"
+    assert d.lower <= 218 <= d.upper
+    assert "stopped early" in str(d)
+    with pytest.raises(errors.Undecided):
+        int(d)
+
+
+def test_ctrl_c_returns_the_bracket_reached():
+    net, X = gap_problem()
+
+    def progress(done, total, note):
+        if "closing" in note or "rank in" in note:
+            raise KeyboardInterrupt
+
+    d = ed.local_dimension(net, X, progress=progress)
+    assert d.evidence.stopped == "interrupted"
+    assert d.lower == 218 < d.upper
+    assert ed.verify(d.certificate())
+    assert "rank-at-least" in repr(d.certificate())
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals on this system")
+def test_a_real_signal_is_a_ctrl_c():
+    net, X = gap_problem()
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    try:
+        start = time.monotonic()
+        d = ed.local_dimension(net, X, head="softmax")
+        assert d.evidence.stopped == "interrupted" or d.status == "proved"
+        assert time.monotonic() - start < 60
+    except KeyboardInterrupt:
+        pass  # it came while there was no bracket yet
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def test_progress_is_reported():
+    net, X = gap_problem()
+    seen = []
+    ed.local_dimension(net, X, progress=lambda done, total, note: seen.append((done, total, note)))
+    assert any("closing by kernel" in note for _, _, note in seen)
+    assert all(0 <= done <= total for done, total, _ in seen)
+
+
+def test_statuses_read_like_sentences():
+    net = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
+    assert repr(ed.local_dimension(net, [[0], [1]])) == (
+        "Dimension(2 of 4 parameters, proved: full row rank)"
+    )
+    formal = ed.local_dimension(net, [["1/2"], [1]], on_kink="zero")
+    assert "formal, 1 kinks counted as off" in repr(formal)
+    assert formal.formal
+    dropped = ed.local_dimension(net, [["1/2"], [1]], on_kink="drop")
+    assert "1 samples on kinks dropped" in repr(dropped)
+    assert dropped.n_rows == 1
+    soft = ed.local_dimension(ed.ReLUNetwork.random((2, 2, 2), seed=0), [[1, 2]], head="softmax")
+    assert "softmax" in repr(soft)
+    assert range(5)[ed.local_dimension(net, [[0], [1]])] == 2  # proved, so it is an index
+
+
+def test_kinks_are_refused_by_default():
+    """relu(x) at X = (0,1,2): rank 3 with a(0) = 0, 2 with a(0) = 1, so there is no answer."""
+    net = ed.ReLUNetwork([[[1]], [[1]]], [[0], [0]])
+    with pytest.raises(errors.OnKink):
+        ed.local_dimension(net, [[0], [1], [2]])
+    assert ed.local_dimension(net, [[0], [1], [2]], on_kink="zero").value == 3
+    assert ed.local_dimension(net, [[0], [1], [2]], on_kink="drop").value == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"proof": "quick"}, "proof"),
+        ({"error": 0}, "probability"),
+        ({"error": 1.5}, "probability"),
+        ({"head": "tanh"}, "head"),
+        ({"on_kink": "skip"}, "on_kink"),
+    ],
+)
+def test_bad_arguments(options, words):
+    net = ed.ReLUNetwork([[[1]]])
+    with pytest.raises(errors.InvalidInput, match=words):
+        ed.local_dimension(net, [[1]], **options)
+
+
+def test_degenerate_networks():
+    dead = ed.ReLUNetwork([[[1], [1]], [[1, 1], [1, 2]]], [[-9, -9], [0, 0]])
+    assert ed.local_dimension(dead, [[1], [2]]).value == 2  # a dead layer leaves the output bias
+    assert ed.local_dimension(dead, [[1], [2]], head="softmax").value == 1
+    linear = ed.ReLUNetwork([[[1, 2], [3, 4]]], [[0, 0]])
+    assert ed.local_dimension(linear, [[0, 0], [1, 0], [0, 1], [5, 7]]).value == 6
+    one_output = ed.local_dimension(ed.ReLUNetwork([[[1]]]), [[1]], head="softmax")
+    assert one_output.value == 0
+    assert one_output.n_rows == 0
+    origin = ed.ReLUNetwork.random((2, 3, 2), seed=0, bias=False)
+    assert ed.local_dimension(origin, [[0, 0]]).value == 0
+    zero = ed.ReLUNetwork([[[0]], [[0]]], [[-1], [0]])
+    assert ed.local_dimension(zero, [[1], [2]]).value == 1
+
+
+@given(problems(), st.data())
+def test_order_and_repetition_of_samples_do_not_matter(problem, data):
+    net, X = problem
+    shuffled = data.draw(st.permutations(X + X[:2]))
+    first = ed.local_dimension(net, X, on_kink="zero")
+    assert ed.local_dimension(net, shuffled, on_kink="zero").likely == first.likely
+    fewer = ed.local_dimension(net, X[:-1] or X, on_kink="zero")
+    assert fewer.likely <= first.likely <= fewer.likely + net.widths[-1]
+
+
+def test_an_interrupt_never_counts_a_prime_whose_rank_was_lost(monkeypatch):
+    real, calls = local.LowerEnd, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:  # the first call makes the empty minor
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(local, "LowerEnd", interrupted)
+    net = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
+    d = ed.local_dimension(net, [[0], [1], [2]])
+    assert d.evidence.stopped == "interrupted"
+    assert d.status == "bracketed"
+    assert d.evidence.primes == ()
+    assert d.failure_probability is None
+
+
+def test_what_signs_rest_on_cannot_be_changed():
+    net = ed.ReLUNetwork([[[1]], [[1]]], [[0], [0]])
+    with pytest.raises(ValueError, match="read-only"):
+        net.float_layers[0][0][...] = -1
+    for on_kink in ("zero", "drop"):
+        pattern = ed.activation_pattern(net, [[0], [1]], on_kink=on_kink)
+        for array in (*pattern.layers, pattern.mask):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = False
+
+
+def test_a_prime_that_cannot_be_bad_proves_even_in_a_hurry():
+    net = ed.ReLUNetwork([[[1]], [[1]], [[1]], [[1]]], [[1], [1], [1], [1]])
+    d = ed.local_dimension(net, [[1], [2], [3]], proof="fast")
+    assert d.value == 2
