@@ -178,7 +178,7 @@ def bounds(
     table.add_column("reason")
     for bound in found:
         table.add_row(str(bound.value), bound.name, bound.statement)
-    _console().print(table)
+    _print_table(table)
     return OK
 
 
@@ -431,8 +431,7 @@ def _print_crosscheck(report: CrosscheckReport) -> None:
             _rank_text(x.rank, x.error) for x in report.numeric if x.recipe.name == recipe.name
         ]
         table.add_row(recipe.name, *cells, "yes" if recipe.name in moved else "no", recipe.source)
-    console = _console()
-    console.print(table)
+    _print_table(table)
     for head in report.exact:
         kept, dropped = report.gap(head)
         _print(
@@ -450,7 +449,7 @@ def _print_crosscheck(report: CrosscheckReport) -> None:
         for recipe in RECIPES:
             ranks = [scaling.ranks[recipe.name] for scaling in report.rescalings]
             table.add_row(recipe.name, *("overflow" if r is None else str(r) for r in ranks))
-        console.print(table)
+        _print_table(table)
 
 
 def _print_demo(rows: list[DemoRow]) -> None:
@@ -473,7 +472,7 @@ def _print_demo(rows: list[DemoRow]) -> None:
         seconds = f"{row.seconds:.1f}" if i % 2 == 0 else ""
         stage = {"init": "untrained", "trained": "trained"}[row.stage]
         table.add_row(stage, row.head, _exact_text(row.exact), *cells, seconds)
-    _console().print(table)
+    _print_table(table)
     before, after = (next(r for r in rows if r.stage == s and r.head == "softmax") for s in STAGES)
     _print(
         f"Softmax rank through training: exactly {before.exact.likely} -> {after.exact.likely}; a "
@@ -500,9 +499,11 @@ def _rank_text(rank: int | None, error: int | None) -> str:
     return str(rank) if not error else f"{rank} ({error:+d})"
 
 
-def _console() -> Console:
-    width = None if sys.stdout.isatty() else 120
-    return Console(width=width, highlight=False)
+def _print_table(table: Table) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    with console.capture() as captured:  # so that only this module writes to stdout
+        console.print(table)
+    sys.stdout.write(captured.get())
 
 
 def _print(text: str) -> None:

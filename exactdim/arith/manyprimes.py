@@ -54,7 +54,7 @@ def scaled_integers(A: QMatrix) -> QMatrix:
     --------
     >>> from exactdim.arith.matrix import QMatrix
     >>> scaled_integers(QMatrix([["1/2", "1/8"], [3, 0]]))
-    QMatrix([['4', '1'], ['1', '0']])
+    QMatrix([['1', '1'], ['1', '0']])
     """
     m, n = A.shape
     table = A.numerators()

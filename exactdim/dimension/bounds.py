@@ -86,10 +86,11 @@ def dimension_bounds(
     ...     print(bound.name, bound.value)
     parameters 3
     input-rank 3
+    affine-pieces 3
     unit-relations 3
     rows 4
-    affine-pieces 4
     layer-features 4
+    output-span 4
     """
     bounds = StructuralBounds(jacobian_factors(net, X, head=head, on_kink=on_kink))
     return sorted(bounds, key=lambda bound: bound.value)

@@ -1,0 +1,72 @@
+"""README's blocks run, and its table and commands are what the package does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import exactdim
+from exactdim.demo import demo_rows
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_blocks():
+    assert len(BLOCKS) == 2
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_block_runs(number, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(BLOCKS[number], f"README block {number}", "exec"), {})
+    printed = capsys.readouterr().out
+    for expected in re.findall(r"print\(d\)\s+# (.*)", BLOCKS[number]):
+        assert expected in printed
+
+
+def test_first_two_commands_are_the_set_up():
+    commands = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    assert "exactdim demo" in commands[0]
+    assert "pytest" in commands[1]
+    assert "constraints.txt" in commands[1]
+
+
+def test_the_table_is_the_demos():
+    rows = re.findall(
+        r"^\| (untrained|trained) \| (\w+) \| \*\*(\d+) proved\*\*", README, re.MULTILINE
+    )
+    names = {"init": "untrained", "trained": "trained"}
+    found = [(names[r.stage], r.head, str(r.exact.value)) for r in demo_rows()]
+    assert [tuple(r) for r in rows] == found
+
+
+def test_every_public_name_is_in_the_api_table():
+    table = README.split("## The whole API")[1].split("##")[0]
+    for name in exactdim.__all__:
+        if name not in {"__version__", "Dimension"}:
+            assert f"`{name}" in table, name
+    assert "`Dimension`" in table
+
+
+def test_links_to_files_lead_somewhere():
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_versions_agree():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == exactdim.__version__
+    assert f"version: {exactdim.__version__}" in (ROOT / "CITATION.cff").read_text()
+    assert f"## {exactdim.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_reason_is_in_the_format_and_in_the_checker():
+    from exactdim.evidence import checker
+
+    text = (ROOT / "proofs_checks" / "FORMAT.md").read_text()
+    for reason in checker.UPPER:
+        assert f"| `{reason}` |" in text
