@@ -665,6 +665,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, MISSING, tokens)
     except Undecided as error:
         return _fail(error, UNDECIDED, tokens)
+    except BrokenPipeError:
+        raise  # the reader has gone: main() knows what to do
     except (ExactDimError, OSError) as error:
         return _fail(error, USAGE, tokens)
     except KeyboardInterrupt:

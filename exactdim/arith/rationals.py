@@ -178,9 +178,8 @@ def _detached(data: ArrayLike) -> ArrayLike:
         data = data.detach().cpu().resolve_conj().resolve_neg()
         name = str(data.dtype)
         if name == "torch.bfloat16":  # the upper half of a float32; through the bits, as in _dyadic
-            import torch
-
-            bits = data.contiguous().view(torch.int16).numpy().astype(np.int32)
+            int16 = data.new_zeros(1).short().dtype
+            bits = data.contiguous().view(int16).numpy().astype(np.int32)
             return (bits << 16).view(np.float32)
         if "float8" in name:
             data = data.float()  # exact, and far from the subnormal range
