@@ -40,7 +40,7 @@ def test_modular_rank_never_exceeds_the_rank(table, p):
 def test_residues_are_residues(table, p):
     A = QMatrix(table)
     if A.denominator % p:
-        for row, residues in zip(table, modular.residues(A, p), strict=True):
+        for row, residues in zip(table, modular.residues(table, p), strict=True):
             for x, r in zip(row, residues, strict=True):
                 assert (r * x.denominator - x.numerator) % p == 0
                 assert 0 <= r < p

@@ -16,15 +16,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from flint import fmpz_mat, nmod_mat
 
-from exactdim.arith.modular import rank_of_residues
+from exactdim.arith.modular import ExactMatrix, rank_of_residues
 from exactdim.arith.primes import descending_primes
-
-if TYPE_CHECKING:
-    from exactdim.arith.matrix import QMatrix
 
 __all__ = [
     "ManyPrimes",
@@ -36,8 +33,10 @@ __all__ = [
 
 PRIME_BELOW = 2**62
 
+M = TypeVar("M", bound=ExactMatrix)
 
-def scaled_integers(A: QMatrix) -> QMatrix:
+
+def scaled_integers(A: M) -> M:
     """Scale rows and columns by positive rationals so that all entries are small integers.
 
     Parameters
@@ -68,7 +67,7 @@ def _without_content(row: list[int]) -> list[int]:
     return [x // content for x in row] if content > 1 else row
 
 
-def log2_minor_bound(A: QMatrix, order: int) -> int:
+def log2_minor_bound(A: ExactMatrix, order: int) -> int:
     """Bound the base-2 logarithm of every minor up to some order of an integer matrix.
 
     Parameters
@@ -115,7 +114,7 @@ def half_log2_of_largest(squared_norms: list[int], order: int) -> int:
 
 
 @dataclass(frozen=True)
-class ManyPrimes:
+class ManyPrimes(Generic[M]):
     """A many-primes proof that the rank of a matrix is at most r, planned but not yet run.
 
     Parameters
@@ -132,12 +131,12 @@ class ManyPrimes:
     `prime_total` and `operations` are known before anything is computed.
     """
 
-    scaled: QMatrix
+    scaled: M
     rank: int
     gram: bool
 
     @classmethod
-    def plan(cls, scaled: QMatrix, rank: int) -> ManyPrimes:
+    def plan(cls, scaled: M, rank: int) -> ManyPrimes[M]:
         """Choose between the matrix and its Gram matrix by the estimated number of operations.
 
         Parameters
@@ -155,7 +154,7 @@ class ManyPrimes:
         return gram if gram.operations < direct.operations else direct
 
     @cached_property
-    def matrix(self) -> QMatrix:
+    def matrix(self) -> M:
         """The matrix whose ranks are taken: the scaled one or its smaller Gram matrix."""
         if not self.gram:
             return self.scaled
@@ -258,7 +257,7 @@ def _integer_matrix(entries: tuple[int, ...], shape: tuple[int, int]) -> fmpz_ma
     return fmpz_mat(*shape, list(entries))
 
 
-def proved_rank(A: QMatrix) -> int:
+def proved_rank(A: ExactMatrix) -> int:
     """Compute the rank over the rationals, with a proof of both ends.
 
     Parameters

@@ -7,21 +7,52 @@ nonzero modulo p is nonzero), so every value found here is a proved lower bound.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol, Self
 
-from flint import nmod_mat
+from flint import fmpz_mat, nmod_mat
 
 from exactdim.arith.primes import is_prime
-from exactdim.arith.rationals import ArrayLike
+from exactdim.arith.rationals import ArrayLike, integer_matrix
 from exactdim.errors import DenominatorDivisible, InvalidInput
 
-if TYPE_CHECKING:
-    from exactdim.arith.matrix import QMatrix
-
-__all__ = ["pivots", "rank", "reduce", "residues"]
+__all__ = ["ExactMatrix", "pivots", "rank", "reduce", "residues"]
 
 
-def reduce(A: QMatrix, p: int) -> nmod_mat:
+class ExactMatrix(Protocol):
+    """What this floor needs of `QMatrix`, which lives on the floor above."""
+
+    _num: fmpz_mat
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def denominator(self) -> int:
+        """Common denominator."""
+        ...
+
+    @property
+    def T(self) -> Self:
+        """Transpose."""
+        ...
+
+    def numerators(self) -> list[int]:
+        """Row-major integers."""
+        ...
+
+    def __matmul__(self, other: Self) -> Self: ...
+
+    @classmethod
+    def from_integers(
+        cls, entries: Sequence[int], denominator: int, shape: tuple[int, int]
+    ) -> Self:
+        """Build a matrix."""
+        ...
+
+
+def reduce(A: ExactMatrix, p: int) -> nmod_mat:
     """Reduce a rational matrix modulo a prime.
 
     Parameters
@@ -35,20 +66,22 @@ def reduce(A: QMatrix, p: int) -> nmod_mat:
     flint.nmod_mat
         For use inside exactdim; it is mutable.
 
-    Raises
-    ------
-    InvalidInput
-        If p is not a prime below 2**63.
-    DenominatorDivisible
-        If p divides a denominator.
+    Notes
+    -----
+    Raises `InvalidInput` if p is no prime below 2**63 and `DenominatorDivisible` if it divides a
+    denominator.
     """
+    _check_modulus(A.denominator, p)
+    return nmod_mat(A._num, p) * pow(A.denominator, -1, p)
+
+
+def _check_modulus(den: int, p: int) -> None:
     if not is_prime(p) or p >= 2**63:
         raise InvalidInput(f"the modulus must be a prime below 2**63, not {p}")
-    if A.denominator % p == 0:
+    if den % p == 0:
         raise DenominatorDivisible(
             f"{p} divides a denominator of the matrix, so it has no residues; take another prime"
         )
-    return nmod_mat(A._num, p) * pow(A.denominator, -1, p)
 
 
 def residues(a: ArrayLike, p: int) -> list[list[int]]:
@@ -71,9 +104,11 @@ def residues(a: ArrayLike, p: int) -> list[list[int]]:
     >>> residues([[0.5, "2/3", -1]], 7)
     [[4, 3, 6]]
     """
-    from exactdim.arith.matrix import QMatrix
-
-    return [[int(x) for x in row] for row in reduce(QMatrix(a), p).tolist()]
+    entries, den, (rows, columns) = integer_matrix(a)
+    _check_modulus(den, p)
+    inverse = pow(den, -1, p)
+    flat = [x * inverse % p for x in entries]
+    return [flat[i * columns : (i + 1) * columns] for i in range(rows)]
 
 
 def residues_of_integers(rows: Sequence[Sequence[int]], width: int, p: int) -> nmod_mat:
@@ -93,7 +128,7 @@ def residues_of_integers(rows: Sequence[Sequence[int]], width: int, p: int) -> n
     return nmod_mat(len(rows), width, [x % p for row in rows for x in row], p)
 
 
-def rank(A: QMatrix, p: int) -> int:
+def rank(A: ExactMatrix, p: int) -> int:
     """Compute the rank modulo a prime: a proved lower bound of the rank.
 
     Parameters
@@ -133,7 +168,7 @@ def rank_of_residues(residues: nmod_mat) -> int:
     return residues.rank() if residues.nrows() and residues.ncols() else 0
 
 
-def pivots(A: QMatrix, p: int) -> tuple[list[int], list[int]]:
+def pivots(A: ExactMatrix, p: int) -> tuple[list[int], list[int]]:
     """Find rows and columns of a largest minor that is nonzero modulo a prime.
 
     Parameters

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from exactdim.arith.circuits import Circuits
 from exactdim.arith.manyprimes import ManyPrimes, scaled_integers
+from exactdim.arith.matrix import QMatrix
 from exactdim.arith.modular import pivots_of_residues, residues_of_integers
 from exactdim.dimension.bounds import Bound
 from exactdim.evidence.certificate import spell
@@ -44,7 +45,7 @@ class Closing:
     seconds: float
     method: Literal["kernel", "many-primes"]
     _kernel: KernelProof
-    _primes: ManyPrimes
+    _primes: ManyPrimes[QMatrix]
 
     def run(
         self,
