@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from exactdim import errors
+from exactdim.arith import elimination
+from exactdim.arith.elimination import centred, matmul_mod, rank_profile, reduce_in_place
+from exactdim.arith.modular import rank_of_residues
+from flint import nmod_mat
+from hypothesis import given
+from hypothesis import strategies as st
+
+P = 8388593
+PRIMES = [3, 5, 101, 65537, P]
+
+
+def flint(A, p):
+    return nmod_mat(*A.shape, [int(x) % p for x in A.ravel()], p)
+
+
+def check(A, p):
+    expected = rank_of_residues(flint(A, p))
+    rows, columns = rank_profile(centred(A, p), p)
+    assert len(rows) == len(columns) == expected
+    assert rows == sorted(set(rows))
+    assert columns == sorted(set(columns))
+    if expected:
+        assert flint(A[np.ix_(rows, columns)], p).rank() == expected
+    return expected
+
+
+@st.composite
+def residue_matrices(draw):
+    """Low rank, repeated rows, zero blocks, thin, empty, extreme entries."""
+    p = draw(st.sampled_from(PRIMES))
+    m, n = draw(st.integers(0, 40)), draw(st.integers(0, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    kind = draw(st.sampled_from(["full", "low rank", "sparse", "extreme", "repeated", "blocks"]))
+    A = rng.integers(0, p, (m, n))
+    if kind == "low rank":
+        r = draw(st.integers(0, 6))
+        A = rng.integers(0, p, (m, r)) @ rng.integers(0, p, (r, n)) % p
+    elif kind == "sparse":
+        A *= rng.random((m, n)) < 0.1
+    elif kind == "extreme":
+        A = rng.choice([0, (p - 1) // 2, (p + 1) // 2], (m, n))
+    elif kind == "repeated" and m:
+        A = A[rng.integers(0, max(1, m // 3), m)]
+    elif kind == "blocks":
+        A[: m // 2, : n // 2] = 0
+        A[m // 2 :, n // 2 :] = 0
+    return A, p
+
+
+@pytest.fixture(autouse=True, params=[(256, 64), (4, 2)], ids=["real blocks", "tiny blocks"])
+def block_sizes(request, monkeypatch):
+    """Small matrices must walk through the block logic too."""
+    block, small = request.param
+    monkeypatch.setattr(elimination, "BLOCK", block)
+    monkeypatch.setattr(elimination, "SMALL", small)
+    monkeypatch.setattr(elimination, "STRIP", max(3, block // 2))
+
+
+@given(residue_matrices())
+def test_rank_and_pivots_agree_with_flint(problem):
+    check(*problem)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (1, 1), (1, 300), (300, 1), (3, 700)])
+def test_thin_shapes(shape):
+    rng = np.random.default_rng(0)
+    check(rng.integers(0, P, shape), P)
+    check(np.zeros(shape, dtype=int), P)
+
+
+def test_matrices_larger_than_a_block():
+    rng = np.random.default_rng(1)
+    for m, n, r in ((300, 280, 280), (400, 300, 130), (290, 520, 257)):
+        A = (rng.integers(0, P, (m, r)).astype(object) @ rng.integers(0, P, (r, n))) % P
+        A = A.astype(np.int64)
+        assert check(A, P) == min(m, n, r)
+        A[:, :260] = 0  # the leading blocks are singular
+        check(A, P)
+        A[:200] = A[0]
+        check(A, P)
+
+
+def test_permutation_matrices_have_singular_leading_blocks():
+    rng = np.random.default_rng(2)
+    order = rng.permutation(310)
+    assert check(np.eye(310, dtype=np.int64)[order] * 5, P) == 310
+    assert check(np.eye(310, dtype=np.int64)[::-1].copy(), P) == 310
+    assert check(np.triu(np.ones((270, 270), dtype=np.int64), 1), P) == 269
+
+
+def test_stops_at_a_known_upper_bound():
+    rng = np.random.default_rng(3)
+    A = rng.integers(0, P, (40, 40))
+    rows, columns = rank_profile(centred(A, P), P, enough=7)
+    assert len(rows) == len(columns) == 7
+    assert flint(A[np.ix_(rows, columns)], P).rank() == 7
+
+
+def test_can_be_stopped():
+    class Enough(Exception):
+        pass
+
+    def tick(done, most):
+        assert 0 <= done <= most == 600
+        if done:
+            raise Enough
+
+    A = np.random.default_rng(4).integers(0, P, (600, 600))
+    with pytest.raises(Enough):
+        rank_profile(centred(A, P), P, tick=tick)
+
+
+@given(residue_matrices(), st.integers(0, 30))
+def test_products_agree_with_python_integers(problem, columns):
+    A, p = problem
+    B = np.random.default_rng(columns).integers(0, p, (A.shape[1], columns))
+    exact = (
+        (A.astype(object) @ B.astype(object)) % p
+        if A.size and B.size
+        else np.zeros((A.shape[0], columns))
+    )
+    product = matmul_mod(centred(A, p), centred(B, p), p)
+    assert (np.mod(product, p) == exact).all()
+
+
+def test_the_longest_inner_product_is_exact_at_the_extremes():
+    """448 products of residues at p / 2 + 2, the worst that a reduced matrix holds."""
+    half = (P - 1) // 2 + 2
+    k = elimination.INNER
+    assert k * half * half + half < 2**53
+    A = np.full((1, k), float(half))
+    assert (A @ A.T)[0, 0] == k * half * half
+    value = matmul_mod(A, A.T, P)[0, 0]
+    assert int(value) % P == k * half * half % P
+
+
+@given(st.integers(-(2**53), 2**53), st.sampled_from(PRIMES))
+def test_reduction(x, p):
+    a = np.array([float(x)])
+    reduce_in_place(a, p)
+    assert (int(a[0]) - x) % p == 0
+    assert abs(a[0]) <= p / 2 + 2
+
+
+@pytest.mark.parametrize("p", [2, 4, 2**23 + 9, 2**31 - 1])
+def test_moduli_that_are_too_large_or_even(p):
+    with pytest.raises(errors.InvalidInput, match="prime"):
+        centred(np.zeros((1, 1), dtype=int), p)
