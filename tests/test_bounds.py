@@ -37,7 +37,7 @@ def test_bounds_hold_for_formal_masks_too(problem, head):
     rng = np.random.default_rng(net.n_parameters + len(X))
     layers = tuple(rng.random((len(X), w)) < 0.6 for w in net.widths[1:-1])
     pattern = ActivationPattern(layers, (), (), len(X), 0, "zero")
-    factors = JacobianFactors.build(net, ed.QMatrix(X), pattern, head)
+    factors = JacobianFactors(net, ed.QMatrix(X), pattern, head)
     rank = oracles.rank(factors.dense.tolist())
     bounds = StructuralBounds(factors)
     for bound in bounds:

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from flint import nmod_mat
+from hypothesis import given
+from hypothesis import strategies as st
+
 from exactdim import errors
 from exactdim.arith import elimination
 from exactdim.arith.elimination import centred, matmul_mod, rank_profile, reduce_in_place
 from exactdim.arith.modular import rank_of_residues
-from flint import nmod_mat
-from hypothesis import given
-from hypothesis import strategies as st
 
 P = 8388593
 PRIMES = [3, 5, 101, 65537, P]

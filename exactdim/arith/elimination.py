@@ -16,6 +16,7 @@ import numpy.typing as npt
 from flint import nmod_mat
 
 from exactdim.arith.modular import pivots_of_residues
+from exactdim.arith.parallel import ForEach, strip_workers
 from exactdim.arith.rationals import FloatArray
 from exactdim.errors import InvalidInput
 
@@ -98,9 +99,9 @@ def matmul_mod(A: FloatArray, B: FloatArray, p: int) -> FloatArray:
     """
     out = np.zeros((A.shape[0], B.shape[1]))
     for k in range(0, A.shape[1], INNER):
-        for i in range(0, A.shape[0], 4 * STRIP):
-            strip = out[i : i + 4 * STRIP]
-            strip += A[i : i + 4 * STRIP, k : k + INNER] @ B[k : k + INNER]
+        for i in range(0, A.shape[0], STRIP):
+            strip = out[i : i + STRIP]
+            strip += A[i : i + STRIP, k : k + INNER] @ B[k : k + INNER]
             reduce_in_place(strip, p)
     return out
 
@@ -141,6 +142,17 @@ def rank_profile(
     >>> rank_profile(np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 4.0], [1.0, 0.0, 0.0]]), 8388593)
     ([0, 2], [0, 1])
     """
+    with strip_workers() as for_each:
+        return _rank_profile(A, p, enough, tick, for_each)
+
+
+def _rank_profile(
+    A: FloatArray,
+    p: int,
+    enough: int | None,
+    tick: Callable[[int, int], None] | None,
+    for_each: ForEach,
+) -> tuple[list[int], list[int]]:
     m, n = A.shape
     most = min(m, n) if enough is None else min(m, n, enough)
     row_at, column_at = np.arange(m), np.arange(n)
@@ -161,7 +173,7 @@ def rank_profile(
         _bring_to_front(A, column_at, done, columns, axis=1)
         found = len(rows)
         if found:
-            _eliminate(A, done, found, live, inverse, p)
+            _eliminate(A, done, found, live, inverse, p, for_each)
         left = size - found
         if wide:
             # The other rows of the block depend on the pivots, over the whole width: now zero.
@@ -174,16 +186,21 @@ def rank_profile(
     return sorted(row_at[:rank].tolist()), sorted(column_at[:rank].tolist())
 
 
-def _eliminate(A: FloatArray, k: int, r: int, live: int, inverse: FloatArray, p: int) -> None:
+def _eliminate(
+    A: FloatArray, k: int, r: int, live: int, inverse: FloatArray, p: int, for_each: ForEach
+) -> None:
     """Subtract from the rows below what clears the columns of the pivot block."""
     right = np.ascontiguousarray(A[k : k + r, k + r :])
-    for i in range(k + r, live, STRIP):
-        strip = slice(i, min(i + STRIP, live))
+
+    def update(start: int) -> None:
+        strip = slice(start, min(start + STRIP, live))
         factor = A[strip, k : k + r] @ inverse
         reduce_in_place(factor, p)
         rest = A[strip, k + r :]
         rest -= factor @ right
         reduce_in_place(rest, p)
+
+    for_each(update, range(k + r, live, STRIP))
 
 
 def _pivot_block(S: FloatArray, p: int) -> tuple[list[int], list[int], FloatArray]:
@@ -200,7 +217,7 @@ def _pivots_of(S: FloatArray, p: int) -> tuple[list[int], list[int]]:
 
 
 def _inverse(S: FloatArray, p: int) -> FloatArray:
-    """Invert a square block, or raise ZeroDivisionError; by halves, so that FLINT gets few numbers."""
+    """Invert a square block, or raise ZeroDivisionError; by halves, to convert few numbers."""
     if len(S) <= SMALL:
         return _flint_inverse(S, p)
     h = len(S) // 2
@@ -228,7 +245,8 @@ def _flint_inverse(S: FloatArray, p: int) -> FloatArray:
 
 
 def _to_flint(S: FloatArray, p: int) -> nmod_mat:
-    return nmod_mat(*S.shape, (S.astype(np.int64) % p).ravel().tolist(), p)
+    entries = (S.astype(np.int64) % p).ravel().tolist()
+    return nmod_mat(S.shape[0], S.shape[1], entries, p)
 
 
 def _bring_to_front(

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
+from exactdim.arith import elimination
 from exactdim.arith.manyprimes import half_log2_of_largest
 from exactdim.arith.modular import pivots_of_residues
 from exactdim.arith.primes import failure_probability, random_prime
@@ -24,6 +25,7 @@ from exactdim.dimension.bounds import Bound, StructuralBounds
 from exactdim.dimension.result import Dimension, Evidence, LowerEnd, Status
 from exactdim.errors import DenominatorDivisible, InvalidInput
 from exactdim.nets.formats import NetworkLike, as_network
+from exactdim.nets.gram import weighted_gram
 from exactdim.nets.jacobian import Head, JacobianFactors, head_matrix
 from exactdim.nets.network import as_batch
 from exactdim.nets.patterns import KinkChoice, activation_pattern
@@ -37,8 +39,11 @@ PRIME_BITS = 62
 AUTO_SECONDS = 30.0
 """Estimated cost up to which ``proof="auto"`` closes a gap."""
 
-AUTO_ENTRIES = 4_000_000
-"""Size of the Jacobian up to which ``proof="auto"`` forms it over the rationals to plan at all."""
+DENSE_ENTRIES = 4_000_000
+"""Size up to which the Jacobian is formed; above, its weighted Gram matrix takes its place."""
+
+GRAM_ROWS = 25_000
+"""Largest Gram matrix that is formed: 5 GB."""
 
 
 def local_dimension(
@@ -100,7 +105,9 @@ def local_dimension(
     -----
     Source: arXiv 2402.08269 ("local dimension", "batch functional dimension"). One elimination of
     an (n d) x P matrix modulo a 62-bit prime, one exact rank of an n x (N_{l-1} + N_l + 2) matrix
-    per hidden unit, and the closing where it is needed.
+    per hidden unit, and the closing where it is needed. Above 4 million entries the weighted Gram
+    matrix, (n d) x (n d), modulo a 23-bit prime takes the Jacobian's place, and only the bounds
+    ``rows`` and ``parameters`` are tried unless ``proof="full"``.
 
     Examples
     --------
@@ -122,11 +129,11 @@ def local_dimension(
     clock.tick(0, 4, "activation pattern")
     pattern = activation_pattern(net, batch, on_kink=on_kink)
     kept = batch[pattern.kept] if pattern.dropped else batch
-    factors = JacobianFactors.build(net, kept, pattern, head)
+    factors = JacobianFactors(net, kept, pattern, head)
     search = _Search(factors, clock, error=error, seed=seed)
     stopped: Literal["interrupted", "max_seconds"] | None = None
     try:
-        search.bracket()
+        search.bracket(proof)
         if not search.closed and search.failure_probability == 0:
             search.close("full", None)  # so small that the prime which was drawn cannot be bad
         if not search.closed and proof != "fast":
@@ -217,7 +224,7 @@ class _Search:
         """Probability that every prime drawn so far misses the rank."""
         if self.closed:
             return 0.0
-        if self.seed is not None or not self.primes:
+        if self.seed is not None or not self.primes or self.large:
             return None
         height = half_log2_of_largest(self._squared_row_norms, self.upper.value)
         # Primes that divide a denominator were drawn again: counting them as bad covers that.
@@ -232,10 +239,18 @@ class _Search:
         parts = [*self.factors.features, *self.factors.sensitivities]
         return sum(part.denominator.bit_length() for part in parts)
 
-    def bracket(self) -> None:
+    @property
+    def large(self) -> bool:
+        """Whether the Gram matrix takes the place of the Jacobian."""
+        rows, columns = self.factors.shape
+        return rows * columns > DENSE_ENTRIES and rows <= GRAM_ROWS
+
+    def bracket(self, proof: ProofEffort) -> None:
         """One modular run, then structural bounds until one meets it."""
         self.clock.tick(1, 4, "rank modulo a prime")
         self.draw()
+        if self.large and proof != "full":
+            return
         for bound in self.structural:
             self.clock.check()
             if self.closed:
@@ -247,20 +262,37 @@ class _Search:
     def draw(self) -> None:
         """Take the rank modulo one more random prime; keep the larger minor."""
         while True:
-            p = random_prime(PRIME_BITS, self._rng)
+            p = random_prime(elimination.PRIME_BITS if self.large else PRIME_BITS, self._rng)
             try:
-                rows, columns = pivots_of_residues(self.factors.residues(p))
+                found = self._independent_rows(p)
                 break
             except DenominatorDivisible:
                 continue
-        if len(rows) > len(self.lower.rows):
-            self.lower = LowerEnd(p, tuple(rows), tuple(columns))
+        if len(found.rows) > len(self.lower.rows):
+            self.lower = found
         self.primes.append(p)  # last: an interrupt must not count a prime whose rank was lost
+
+    def _independent_rows(self, p: int) -> LowerEnd:
+        if not self.large:
+            rows, columns = pivots_of_residues(self.factors.residues(p))
+            return LowerEnd(p, tuple(rows), tuple(columns))
+
+        def tick(done: int, total: int, note: str) -> None:
+            self.clock.tick(done, total, note)
+            self.clock.check()
+
+        gram = weighted_gram(
+            self.factors, p, self._rng, tick=lambda a, b: tick(a, b, "Gram matrix, rows")
+        )
+        rows, _ = elimination.rank_profile(
+            gram, p, enough=self.upper.value, tick=lambda a, b: tick(a, b, "rank modulo p, pivots")
+        )
+        return LowerEnd(p, tuple(rows), None)
 
     def close(self, proof: ProofEffort, executor: Executor | None) -> None:
         """Prove the lower end from above, if the estimated cost allows."""
         rows, columns = self.factors.shape
-        if proof == "auto" and rows * columns > AUTO_ENTRIES:
+        if proof == "auto" and rows * columns > DENSE_ENTRIES:
             return
         while not self.closed:
             self.clock.check()

@@ -20,19 +20,22 @@ Status: TypeAlias = Literal["proved", "probable", "bracketed", "numeric"]
 
 @dataclass(frozen=True)
 class LowerEnd:
-    """A minor of the Jacobian that is nonzero modulo a prime, hence nonzero.
+    """Rows of the Jacobian that are independent modulo a prime, hence independent.
 
     Attributes
     ----------
     modulus : int
         A prime that divides no denominator.
-    rows, columns : tuple of int
-        Equally many; rows are numbered within the kept samples.
+    rows : tuple of int
+        Numbered within the kept samples.
+    columns : tuple of int or None
+        As many, such that the minor is nonzero; ``None`` if the rows were found from the weighted
+        Gram matrix, without the Jacobian.
     """
 
     modulus: int
     rows: tuple[int, ...]
-    columns: tuple[int, ...]
+    columns: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,8 @@ class Dimension:
         Raises
         ------
         CertificateError
-            If nothing is proved (status ``numeric``).
+            If nothing is proved (status ``numeric``), or the Jacobian was too large to be formed:
+            the file would have to spell out network, batch and minor.
 
         Examples
         --------
@@ -157,6 +161,12 @@ class Dimension:
         if self.status == "numeric":
             raise CertificateError("a numeric rank has no certificate; ask for an exact one")
         e = self.evidence
+        if e.lower.columns is None:
+            raise CertificateError(
+                "the lower end rests on the weighted Gram matrix; certificates spell out a minor of "
+                "the Jacobian, which is formed up to 4 million entries only (here "
+                f"{self.n_rows} x {self.n_parameters}). Take fewer samples for a certificate"
+            )
         claim = {
             "kind": "jacobian-rank" if self.status == "proved" else "rank-at-least",
             "rank": self.lower,

@@ -76,77 +76,65 @@ def head_matrix(head: Head, n_outputs: int) -> QMatrix:
 
 @dataclass(frozen=True)
 class JacobianFactors:
-    """The Kronecker factors of the Jacobian of a batch, exact.
+    """The Kronecker factors of the Jacobian of a batch, exact, computed when they are asked for.
 
     Attributes
     ----------
     net : ReLUNetwork
     batch : QMatrix of shape (n, N_0)
-        The samples that the pattern keeps.
+        Exactly the samples that the pattern's rows belong to.
     pattern : ActivationPattern
+        Need not be realised by the batch: then it is a formal mask.
     head : {"logits", "softmax"}
-    features : tuple of QMatrix of shape (n, N_l or N_l + 1)
-        Input of each layer, with a last column of ones if the layer has a bias.
-    sensitivities : tuple of QMatrix of shape (n * d, N_{l+1})
-        Derivative of the d head outputs in each layer's pre-activations; rows are sample-major.
-    reach : tuple of boolean arrays of shape (n, N_{l+1})
-        Per hidden layer: whether a unit's activation moves any head output at a sample, whatever
-        its own mask.
     """
 
     net: ReLUNetwork
     batch: QMatrix
     pattern: ActivationPattern
     head: Head
-    features: tuple[QMatrix, ...]
-    sensitivities: tuple[QMatrix, ...]
-    reach: tuple[BoolArray, ...]
 
-    @classmethod
-    def build(
-        cls, net: ReLUNetwork, batch: QMatrix, pattern: ActivationPattern, head: Head
-    ) -> JacobianFactors:
-        """Compute the factors from a pattern, which need not be realised by the batch.
-
-        Parameters
-        ----------
-        net : ReLUNetwork
-        batch : QMatrix of shape (n, N_0)
-            Exactly the samples of the pattern's rows.
-        pattern : ActivationPattern
-        head : {"logits", "softmax"}
-
-        Returns
-        -------
-        JacobianFactors
-        """
-        n = batch.shape[0]
+    @cached_property
+    def features(self) -> tuple[QMatrix, ...]:
+        """Input of each layer, shape (n, N_l), with a last column of ones if it has a bias."""
+        n = self.batch.shape[0]
         ones = QMatrix.from_integers([1] * n, 1, (n, 1))
-        h, features = batch, []
-        for layer in range(net.depth):
-            has_bias = net.biases[layer] is not None
-            features.append(QMatrix.hstack([h, ones]) if has_bias else h)
-            if layer < net.depth - 1:
-                h = net.affine(layer, h).masked(pattern.layers[layer])
-        top = head_matrix(head, net.widths[-1])
-        d = top.shape[0]
+        h, out = self.batch, []
+        for layer in range(self.net.depth):
+            has_bias = self.net.biases[layer] is not None
+            out.append(QMatrix.hstack([h, ones]) if has_bias else h)
+            if layer < self.net.depth - 1:
+                h = self.net.affine(layer, h).masked(self.pattern.layers[layer])
+        return tuple(out)
+
+    @property
+    def sensitivities(self) -> tuple[QMatrix, ...]:
+        """Derivatives of the d head outputs in each layer's pre-activations.
+
+        Shape (n * d, N_{l+1}), rows sample-major.
+        """
+        return self._backward[0]
+
+    @property
+    def reach(self) -> tuple[BoolArray, ...]:
+        """Per hidden layer, where a unit's activation moves a head output, whatever its mask.
+
+        Shape (n, N_{l+1}).
+        """
+        return self._backward[1]
+
+    @cached_property
+    def _backward(self) -> tuple[tuple[QMatrix, ...], tuple[BoolArray, ...]]:
+        net, n, d = self.net, self.batch.shape[0], self.outputs
+        top = head_matrix(self.head, net.widths[-1])
         current = QMatrix.from_integers(top.numerators() * n, 1, (n * d, net.widths[-1]))
         sensitivities, reach = [current], list[BoolArray]()
         for layer in range(net.depth - 2, -1, -1):
             moved = current @ net.weights[layer + 1]
             nonzero = np.array([x != 0 for x in moved.numerators()], dtype=bool)
             reach.append(np.any(nonzero.reshape(n, d, net.widths[layer + 1]), axis=1))
-            current = moved.masked(np.repeat(pattern.layers[layer], d, axis=0))
+            current = moved.masked(np.repeat(self.pattern.layers[layer], d, axis=0))
             sensitivities.append(current)
-        return cls(
-            net,
-            batch,
-            pattern,
-            head,
-            tuple(features),
-            tuple(sensitivities[::-1]),
-            tuple(reach[::-1]),
-        )
+        return tuple(sensitivities[::-1]), tuple(reach[::-1])
 
     @property
     def outputs(self) -> int:
@@ -377,7 +365,7 @@ def jacobian_factors(
     batch = as_batch(X, net.widths[0])
     pattern = activation_pattern(net, batch, on_kink=on_kink)
     kept = batch[pattern.kept] if pattern.dropped else batch
-    return JacobianFactors.build(net, kept, pattern, head)
+    return JacobianFactors(net, kept, pattern, head)
 
 
 def float_jacobian(

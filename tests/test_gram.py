@@ -1,0 +1,82 @@
+import random
+
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import problems
+
+import exactdim as ed
+from exactdim import errors
+from exactdim.arith.elimination import rank_profile
+from exactdim.arith.modular import rank_of_residues
+from exactdim.dimension import local
+from exactdim.nets.gram import modular_factors, weighted_gram
+from exactdim.nets.jacobian import jacobian_factors
+
+P = 8388593
+heads = st.sampled_from(["logits", "softmax"])
+
+
+@given(problems(), heads)
+def test_modular_factors_are_the_exact_factors(problem, head):
+    net, X = problem
+    factors = jacobian_factors(net, X, head=head, on_kink="zero")
+    exact = list(zip(factors.sensitivities, factors.features, strict=True))
+    for (M, h), (exact_M, exact_h) in zip(modular_factors(factors, P), exact, strict=True):
+        for found, expected in ((M, exact_M), (h, exact_h)):
+            assert found.shape == expected.shape
+            residues = [x * pow(expected.denominator, -1, P) % P for x in expected.numerators()]
+            assert (found.astype(np.int64) % P).ravel().tolist() == residues
+
+
+@given(problems(), heads, st.integers(0, 2**32))
+def test_weighted_gram_has_the_rank_of_the_jacobian(problem, head, seed):
+    """T24 with a 23-bit prime: below always, equal up to 2 rank / p."""
+    net, X = problem
+    factors = jacobian_factors(net, X, head=head, on_kink="zero")
+    gram = weighted_gram(factors, P, random.Random(seed))
+    assert gram.shape == (factors.shape[0],) * 2
+    assert (gram == gram.T).all()
+    rank = rank_of_residues(factors.residues(P))
+    rows, _ = rank_profile(gram, P)
+    assert len(rows) == rank
+    assert oracles.rank([factors.dense.tolist()[r] for r in rows]) == rank
+
+
+@given(problems(), heads)
+def test_the_large_path_proves_the_same_numbers(problem, head):
+    net, X = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "DENSE_ENTRIES", -1)
+        d = ed.local_dimension(net, X, head=head, on_kink="zero")
+        full = ed.local_dimension(net, X, head=head, on_kink="zero", proof="full")
+    rank = oracles.rank(oracles.jacobian(oracles.layers_of(net), X, softmax=head == "softmax"))
+    assert d.lower <= rank <= d.upper
+    assert d.status in {"proved", "bracketed"}
+    assert full.value == rank
+    if d.lower:
+        with pytest.raises(errors.CertificateError, match="Gram"):
+            d.certificate()
+
+
+def test_a_jacobian_of_fifty_million_entries():
+    """5000 x 10170: more than is ever formed; full row rank, proved from the Gram matrix."""
+    net = ed.ReLUNetwork.random((100, 60, 60, 10), seed=0)
+    X = np.random.default_rng(0).standard_normal((120, 100)).astype(np.float32)
+    seen = []
+    d = ed.local_dimension(net, X, progress=lambda done, total, note: seen.append(note))
+    assert d.n_rows * d.n_parameters > local.DENSE_ENTRIES
+    assert d.value == 1200
+    assert "full row rank" in repr(d)
+    assert any("Gram" in note for note in seen)
+    assert len(d.evidence.primes) == 1
+
+
+def test_the_large_path_can_be_stopped():
+    net = ed.ReLUNetwork.random((100, 60, 60, 10), seed=0)
+    X = np.random.default_rng(0).standard_normal((120, 100)).astype(np.float32)
+    d = ed.local_dimension(net, X, max_seconds=0)
+    assert d.evidence.stopped == "max_seconds"
+    assert (d.lower, d.upper) == (0, 1200)
