@@ -12,14 +12,18 @@ import platform
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -57,6 +61,7 @@ app = App(
     name="exactdim",
     version=exactdim.__version__,
     help="Exact local dimension of ReLU networks, with proofs that a stranger can check.",
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -72,7 +77,7 @@ def dim(
     head: Head = "logits",
     proof: ProofEffort = "auto",
     on_kink: KinkChoice = "raise",
-    error: float = 2**-40,
+    error: Annotated[float, Parameter(show_default=lambda _: "2**-40")] = 2**-40,
     seed: int | None = None,
     samples: int | None = None,
     jobs: int = 1,
@@ -112,6 +117,7 @@ def dim(
     quiet
         Show no progress.
     """
+    _check_writable(out)
     with _progress(json or quiet) as progress, _executor(jobs) as executor:
         result = local_dimension(
             read_network(net),
@@ -125,14 +131,17 @@ def dim(
             max_seconds=max_seconds,
             progress=progress,
         )
+    if not json:
+        _print_dimension(result)
+        if result.status == "bracketed" and not result.evidence.stopped and proof != "full":
+            _note("the bracket is open: try --proof full")
     if out is not None:
         result.certificate().save(out)
+        if not json:
+            _print(f"certificate: {out}")
+        _note_slow_check(result.lower)
     if json:
         _print_json("dim", result.status, _dimension_json(result), certificate=out)
-    else:
-        _print_dimension(result)
-        if out is not None:
-            _print(f"certificate: {out}")
     if result.evidence.stopped == "interrupted":
         return UNDECIDED
     return OK if result.status in {"proved", "probable"} else UNDECIDED
@@ -195,7 +204,9 @@ def crosscheck(
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> int:
-    """Compare numeric ranks by every usual recipe with the exact rank; exit 1 if one disagrees.
+    """Compare numeric ranks by every usual recipe with the exact rank.
+
+    Exits with 1 if a recipe is wrong, or changes its answer when a neuron is rescaled.
 
     Parameters
     ----------
@@ -239,7 +250,7 @@ def crosscheck(
 
 
 @app.command
-def verify(certificates: Files, /, *, json: JsonFlag = False) -> int:
+def verify(certificates: Files, /, *, json: JsonFlag = False, quiet: QuietFlag = False) -> int:
     """Check certificate files with the independent checker.
 
     Parameters
@@ -248,17 +259,21 @@ def verify(certificates: Files, /, *, json: JsonFlag = False) -> int:
         Files to check; exit 1 if one is rejected, 2 if one cannot be read.
     json
         Print one JSON object instead of text.
+    quiet
+        Do not announce slow checks.
     """
     if not certificates:
         raise InvalidInput("name at least one certificate file")
     code, found = OK, []
     for path in certificates:
         try:
+            if not (json or quiet):
+                _note_slow_check(Certificate.load(path).claim.get("rank"), f"{path}: ")
             verdict = verify_certificate(path)
         except MalformedCertificate as error:
             found.append({"file": str(path), "accepted": False, "reason": str(error)})
             if not json:
-                _note(f"{path}: {error}")
+                _note(str(error) if str(path) in str(error) else f"{path}: {error}")
             code = USAGE
             continue
         found.append({
@@ -278,15 +293,21 @@ def verify(certificates: Files, /, *, json: JsonFlag = False) -> int:
 
 
 @app.command
-def show(certificate: Path, /) -> int:
+def show(certificate: Path, /, *, json: JsonFlag = False) -> int:
     """Describe a certificate in words, without checking it.
 
     Parameters
     ----------
     certificate
         The file.
+    json
+        Print one JSON object instead of text: the claim, without network and batch.
     """
     loaded = Certificate.load(certificate)
+    if json:
+        claim = {"claim": dict(loaded.claim), "digest": loaded.digest}
+        _print_json("show", "unchecked", claim, certificate=certificate)
+        return OK
     layers = loaded.problem.get("layers", [])
     lower, upper = loaded.witness.get("lower", {}), loaded.witness.get("upper")
     rank = loaded.claim.get("rank")
@@ -325,7 +346,7 @@ def demo(*, out: Path = Path("demo.json"), json: JsonFlag = False, quiet: QuietF
         Show no progress.
     """
     start = time.perf_counter()
-    rows = []
+    _check_writable(out)
     with _progress(json or quiet) as progress:
         rows = list(demo_rows(progress))
     headline = rows[-1]
@@ -353,10 +374,8 @@ def demo(*, out: Path = Path("demo.json"), json: JsonFlag = False, quiet: QuietF
         return OK if verdict else DISAGREES
     _print_demo(rows)
     word = "accepted" if verdict else "REJECTED"
-    _print(
-        f"{out}: {word} by the independent checker in {checking:.2f} s: {verdict.claim}\n"
-        f"Check it again without exactdim's engine: exactdim verify {out}"
-    )
+    _print(f"{out}: {word} by the independent checker in {checking:.2f} s: {verdict.claim}")
+    _print(f"All in {time.perf_counter() - start:.1f} s. Check it again: exactdim verify {out}")
     return OK if verdict else DISAGREES
 
 
@@ -403,26 +422,24 @@ def doctor(*, json: JsonFlag = False) -> int:
 
 def _print_dimension(d: Dimension) -> None:
     _print(str(d))
-    upper, modulus = d.evidence.upper, d.evidence.lower.modulus
-    _print(
-        f"  at least {d.lower}: a minor of that order is nonzero modulo {modulus}\n"
-        f"  at most  {upper.value}: {upper.statement}"
-    )
+    upper, lower = d.evidence.upper, d.evidence.lower
+    what = "that many rows are independent" if lower.columns is None else "a minor of that order"
+    why = f"{what} {'' if lower.columns is None else 'is nonzero '}modulo {lower.modulus}"
+    _print(f"  at least {d.lower}: {why if d.lower else 'nothing is less'}")
+    _print(fill(f"  at most  {upper.value}: {upper.statement}", _width(), subsequent_indent="    "))
     pattern = d.evidence.pattern
     _print(
         f"  {pattern.distinct} distinct patterns, {len(pattern.dead)} dead and "
         f"{len(pattern.always_on)} always-on units, {pattern.n_exact} signs decided exactly"
     )
-    if d.status == "bracketed":
-        _note("the bracket is open: try --proof full, or more --max-seconds")
 
 
 def _print_crosscheck(report: CrosscheckReport) -> None:
-    table = Table(title="rank of the parameter Jacobian", title_justify="left")
+    table = Table(title="rank of the parameter Jacobian", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("recipe")
     for head in report.exact:
         table.add_column(head, justify="right")
-    table.add_column("moved by rescaling")
+    table.add_column("moved by\nrescaling")
     table.add_column("used by")
     table.add_row("exact", *(_exact_text(d) for d in report.exact.values()), "never", "")
     moved = set(report.moved)
@@ -435,14 +452,13 @@ def _print_crosscheck(report: CrosscheckReport) -> None:
     for head in report.exact:
         kept, dropped = report.gap(head)
         _print(
-            f"{head}: the true rank cuts the float64 spectrum between {kept:.1e} and {dropped:.1e} "
-            "of the largest singular value"
+            f"{head}: a threshold is right if it is between {dropped:.1e} and {kept:.1e} of the "
+            "largest singular value (float64)"
         )
     if report.rescalings:
         unit = report.rescalings[0].unit
-        table = Table(
-            title=f"logits rank after rescaling unit {unit} by 2**k", title_justify="left"
-        )
+        title = f"logits rank after rescaling unit {unit} by 2**k"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
         table.add_column("recipe")
         for scaling in report.rescalings:
             table.add_column(f"k={scaling.exponent}", justify="right")
@@ -450,37 +466,51 @@ def _print_crosscheck(report: CrosscheckReport) -> None:
             ranks = [scaling.ranks[recipe.name] for scaling in report.rescalings]
             table.add_row(recipe.name, *("overflow" if r is None else str(r) for r in ranks))
         _print_table(table)
+    wrong = sorted({x.recipe.name for x in report.wrong})
+    _print(fill(f"wrong: {'; '.join(wrong) or 'none'}", _width()))
+    _print(fill(f"moved by rescaling: {'; '.join(report.moved) or 'none'}", _width()))
 
 
 def _print_demo(rows: list[DemoRow]) -> None:
     shown = ("float32, eps32", "float32 J, eps64", "float64, eps64", "float64, gap")
-    d = rows[0].exact
+    d, width = rows[0].exact, min(_width(), 88)
     _print(
-        "A 64-12-12-12-10 ReLU network on 8x8 digits, 30 samples: the rank of its Jacobian, "
-        f"{d.n_rows} x {d.n_parameters},\nexactly and by the usual recipes (error in brackets)."
+        fill(
+            "A 64-12-12-12-10 ReLU network on 8x8 digits, 30 samples: the rank of its "
+            f"{d.n_rows} x {d.n_parameters} Jacobian, exactly and by the usual recipes (error in "
+            "brackets). eps32, eps64: singular values above max(m, n) eps sigma_max count; gap: "
+            "those before the largest gap.",
+            width,
+        )
     )
-    table = Table()
-    for name in ("network", "head", "exact"):
-        table.add_column(name, justify="right" if name == "exact" else "left")
-    for name in shown:
-        table.add_column(name, justify="right")
-    table.add_column("seconds", justify="right")
-    for i, row in enumerate(rows):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("network, head")
+    for name in ("exact", *shown):
+        table.add_column(name.replace(", ", "\n"), justify="right")
+    for row in rows:
         cells = [
             _rank_text(row.numeric[name], _error(row.numeric[name], row.exact)) for name in shown
         ]
-        seconds = f"{row.seconds:.1f}" if i % 2 == 0 else ""
-        stage = {"init": "untrained", "trained": "trained"}[row.stage]
-        table.add_row(stage, row.head, _exact_text(row.exact), *cells, seconds)
+        stage = {"init": "initial", "trained": "trained"}[row.stage]
+        table.add_row(f"{stage} {row.head}", _exact_text(row.exact), *cells)
     _print_table(table)
     before, after = (next(r for r in rows if r.stage == s and r.head == "softmax") for s in STAGES)
     _print(
-        f"Softmax rank through training: exactly {before.exact.likely} -> {after.exact.likely}; a "
-        f"float32 threshold reports {before.numeric[shown[0]]} -> {after.numeric[shown[0]]},\n"
-        f"a float64 threshold {before.numeric[shown[2]]} -> {after.numeric[shown[2]]}: saturation "
-        "shrinks singular values, not the rank.\n"
-        f"Proof: {after.exact.evidence.upper.statement};\nand a minor of order {after.exact.lower} "
-        "is nonzero modulo a prime."
+        fill(
+            "Softmax rank through training: exactly "
+            f"{before.exact.value} -> {after.exact.value}; a float32 "
+            f"threshold reports {before.numeric[shown[0]]} -> {after.numeric[shown[0]]}, a float64 "
+            f"threshold {before.numeric[shown[2]]} -> {after.numeric[shown[2]]}. Saturation "
+            "shrinks singular values, not the rank.",
+            width,
+        )
+    )
+    _print(
+        fill(
+            f"Why {after.exact.value}: a minor of that order is nonzero modulo a prime, and the "
+            f"rank is at most {after.exact.evidence.upper.statement}.",
+            width,
+        )
     )
 
 
@@ -499,11 +529,29 @@ def _rank_text(rank: int | None, error: int | None) -> str:
     return str(rank) if not error else f"{rank} ({error:+d})"
 
 
+def _width() -> int:
+    """Columns of the terminal, or of the COLUMNS variable; 120 where there is neither."""
+    return get_terminal_size((120, 24)).columns
+
+
 def _print_table(table: Table) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = Console(width=_width(), highlight=False)
     with console.capture() as captured:  # so that only this module writes to stdout
         console.print(table)
     sys.stdout.write(captured.get())
+
+
+def _check_writable(out: Path | None) -> None:
+    """Refuse a path that cannot be written before the work, not after it."""
+    if out is not None and (not out.name or out.is_dir() or not out.parent.is_dir()):
+        raise InvalidInput(f"cannot write {out}: name a file in a folder that exists")
+
+
+def _note_slow_check(rank: object, where: str = "") -> None:
+    """Say how long the pure-Python check of a minor takes if it takes long."""
+    if isinstance(rank, int) and rank > 500:
+        seconds = 35 * (rank / 1000) ** 3
+        _note(f"{where}the checker is pure Python; rank {rank} takes it about {seconds:.0f} s")
 
 
 def _print(text: str) -> None:
@@ -672,7 +720,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _note("interrupted before a bracket was reached")
         return UNDECIDED
-    except CycloptsError:
+    except CycloptsError as error:
+        if "--json" in tokens:
+            _print_json(tokens[0], "error", {"error": "Usage", "message": str(error)})
         return USAGE
     return result if isinstance(result, int) else OK
 
@@ -692,6 +742,10 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK
+    except Exception:
+        traceback.print_exc()
+        _note("exactdim: this is a bug; please report it with the lines above")
+        code = BUG
     sys.exit(code)
 
 

@@ -166,6 +166,15 @@ class CrosscheckReport:
         """The numeric ranks outside the proved bracket."""
         return tuple(x for x in self.numeric if not x.agrees)
 
+    def __str__(self) -> str:
+        lines = [f"exact: {', '.join(f'{head} {d}' for head, d in self.exact.items())}"]
+        for recipe in RECIPES:
+            ranks = [x for x in self.numeric if x.recipe.name == recipe.name]
+            cells = ", ".join(f"{x.head} {x.rank} (error {x.error})" for x in ranks)
+            note = "; moved by rescaling" if recipe.name in self.moved else ""
+            lines.append(f"{recipe.name}: {cells}{note}")
+        return "\n".join(lines)
+
     @property
     def moved(self) -> tuple[str, ...]:
         """Names of the recipes whose answer a rescaling changes."""
@@ -227,6 +236,8 @@ def crosscheck(
     ------
     InvalidInput
         If the float Jacobian would have more than 2e8 entries.
+    KeyboardInterrupt
+        On Ctrl-C: half a comparison is not returned.
 
     Notes
     -----
@@ -256,6 +267,8 @@ def crosscheck(
         exact[head] = local_dimension(
             net, batch, head=head, on_kink=on_kink, max_seconds=max_seconds, progress=tick
         )
+        if exact[head].evidence.stopped == "interrupted":
+            raise KeyboardInterrupt  # a comparison with half an answer helps nobody
     pattern = exact["logits"].evidence.pattern
     kept = batch[pattern.kept] if pattern.dropped else batch
     numeric: list[NumericRank] = []

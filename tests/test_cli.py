@@ -64,7 +64,7 @@ def test_samples_option(files, capsys, command):
 def test_bounds(files, capsys):
     assert run("bounds", *files) == 0
     out = capsys.readouterr().out
-    assert "4 parameters - 1 rescalings" in out
+    assert "parameters 4 - rescalings 1" in out
     assert run("bounds", *files, "--json") == 0
     values = [b["value"] for b in json.loads(capsys.readouterr().out)["result"]["bounds"]]
     assert values == sorted(values)
@@ -138,6 +138,7 @@ def test_open_brackets_exit_three(tmp_path, capsys):
     assert "bracketed" in captured.out
     assert "--proof full" in captured.err
     assert run("dim", *paths, "--proof", "full", "--jobs", 2) == 0
+    assert run("dim", *paths, "--max-seconds", -1) == 2
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_kinks_on_the_command_line(tmp_path, files, capsys):
     assert run("dim", files[0], kink) == 2
     assert "on_kink" in capsys.readouterr().err
     assert run("dim", files[0], kink, "--on-kink", "drop") == 0
-    assert "1 samples on kinks dropped" in capsys.readouterr().out
+    assert "1 sample on kinks dropped" in capsys.readouterr().out
 
 
 def test_a_missing_optional_package_exits_four(tmp_path, monkeypatch, capsys):
@@ -244,3 +245,56 @@ def test_narrow_and_colourless_terminals(files):
     out, _ = process.communicate(timeout=60)
     assert "\x1b" not in out
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["dim", "demo"])
+def test_paths_that_cannot_be_written_are_refused_before_the_work(files, tmp_path, capsys, command):
+    arguments = files if command == "dim" else ()
+    for out in (tmp_path, tmp_path / "absent" / "c.json", "."):
+        assert run(command, *arguments, "--out", out) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert f"cannot write {out}" in captured.err
+    with pytest.raises(ed.errors.UnreadableFile, match="cannot write"):
+        ed.local_dimension(*files_as_objects(files)).certificate().save(tmp_path)
+
+
+def files_as_objects(files):
+    return ed.as_network(files[0]), np.load(files[1])["X"]
+
+
+def test_interrupted_comparisons_exit_three(files, monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exactdim.numeric.local_dimension", interrupted)
+    assert run("crosscheck", *files) == 3
+    assert run("demo", "--out", "never.json") == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "interrupted" in captured.err
+
+
+def test_a_bug_exits_seventy(files, monkeypatch, capsys):
+    def broken(*arguments, **options):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(cli, "dimension_bounds", broken)
+    monkeypatch.setattr(sys, "argv", ["exactdim", "bounds", *files])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 70
+    assert "this is a bug" in capsys.readouterr().err
+
+
+def test_usage_errors_as_json(files, capsys):
+    assert run("dim", *files, "--head", "tanh", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["status"] == "error"
+
+
+def test_slow_checks_are_announced(capsys):
+    cli._note_slow_check(1000)
+    assert "about 35 s" in capsys.readouterr().err
+    cli._note_slow_check(300)
+    cli._note_slow_check("300")
+    assert capsys.readouterr().err == ""

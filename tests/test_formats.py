@@ -306,3 +306,20 @@ def test_json_with_a_key_twice(tmp_path):
     path.write_text('{"layers": [{"weight": [[1]], "weight": [[2]], "bias": null}]}')
     with pytest.raises(errors.UnreadableFile, match="key twice"):
         read_network(path)
+
+
+def test_missing_layers_are_seen():
+    with pytest.raises(errors.InvalidInput, match=r"\[1, 3\] are not consecutive"):
+        ed.as_network({"W1": [[1, 2]], "W3": [[1]]})
+    with pytest.raises(errors.InvalidInput, match="layer 2 has a bias"):
+        ed.as_network({"W1": [[1, 2]], "b2": [1]})
+
+
+def test_json_lists_of_pairs_and_csv_of_spreadsheets(tmp_path):
+    (tmp_path / "net.json").write_text('[[[[1, "1/2"]], [0]], [[[3]], null]]')
+    assert read_network(tmp_path / "net.json") == ed.ReLUNetwork([[[1, "1/2"]], [[3]]], [[0], None])
+    (tmp_path / "x.csv").write_text("\ufeff1,2\n3,4\n", encoding="utf-8")
+    assert read_batch(tmp_path / "x.csv") == ed.QMatrix([[1, 2], [3, 4]])
+    (tmp_path / "y.csv").write_text("1;2\n3;4\n")
+    with pytest.raises(errors.InvalidInput, match="separated by commas"):
+        read_batch(tmp_path / "y.csv")

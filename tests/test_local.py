@@ -188,10 +188,10 @@ def test_statuses_read_like_sentences():
         "Dimension(2 of 4 parameters, proved: full row rank)"
     )
     formal = ed.local_dimension(net, [["1/2"], [1]], on_kink="zero")
-    assert "formal, 1 kinks counted as off" in repr(formal)
+    assert "formal, 1 kink counted as off" in repr(formal)
     assert formal.formal
     dropped = ed.local_dimension(net, [["1/2"], [1]], on_kink="drop")
-    assert "1 samples on kinks dropped" in repr(dropped)
+    assert "1 sample on kinks dropped" in repr(dropped)
     assert dropped.n_rows == 1
     soft = ed.local_dimension(ed.ReLUNetwork.random((2, 2, 2), seed=0), [[1, 2]], head="softmax")
     assert "softmax" in repr(soft)

@@ -145,3 +145,8 @@ def test_numeric_rank_issues_of_other_libraries():
     a = np.diag([1.0, 1e-200])
     assert ed.matrix_rank(a) == 2
     assert np.linalg.matrix_rank(a) == 1
+
+
+def test_every_matrix_can_be_displayed():
+    assert repr(QMatrix([[10**5000]])) == "<QMatrix of shape (1, 1), rational entries>"
+    assert repr(QMatrix([["1/2", 3]])) == "QMatrix([['1/2', '3']])"

@@ -151,3 +151,14 @@ def test_containers_that_are_no_arrays_of_numbers(data):
 def test_numpy_matrices_are_matrices():
     a = np.eye(2).view(np.matrix)
     assert as_fractions(a) == [[1, 0], [0, 1]]
+
+
+def test_absurd_exponents_are_refused_at_once():
+    assert to_fraction("1e400") == 10**400
+    assert to_fraction("1e-9999") == Fraction(1, 10**9999)
+    for text in ("1e100000000", "-2.5E-99999999"):
+        with pytest.raises(errors.InvalidInput, match="exponent"):
+            to_fraction(text)
+    with pytest.raises(errors.InvalidInput) as caught:
+        to_fraction("9" * 6000)
+    assert len(str(caught.value)) < 300

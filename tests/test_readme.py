@@ -1,12 +1,14 @@
 """README's blocks run, and its table and commands are what the package does."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import exactdim
 from exactdim.demo import demo_rows
+from exactdim.evidence import checker
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,9 +37,9 @@ def test_first_two_commands_are_the_set_up():
 
 def test_the_table_is_the_demos():
     rows = re.findall(
-        r"^\| (untrained|trained) \| (\w+) \| \*\*(\d+) proved\*\*", README, re.MULTILINE
+        r"^\| (initial|trained) \| (\w+) \| \*\*(\d+) proved\*\*", README, re.MULTILINE
     )
-    names = {"init": "untrained", "trained": "trained"}
+    names = {"init": "initial", "trained": "trained"}
     found = [(names[r.stage], r.head, str(r.exact.value)) for r in demo_rows()]
     assert [tuple(r) for r in rows] == found
 
@@ -56,8 +58,6 @@ def test_links_to_files_lead_somewhere():
 
 
 def test_versions_agree():
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == exactdim.__version__
     assert f"version: {exactdim.__version__}" in (ROOT / "CITATION.cff").read_text()
@@ -65,8 +65,12 @@ def test_versions_agree():
 
 
 def test_every_reason_is_in_the_format_and_in_the_checker():
-    from exactdim.evidence import checker
-
     text = (ROOT / "proofs_checks" / "FORMAT.md").read_text()
     for reason in checker.UPPER:
         assert f"| `{reason}` |" in text
+
+
+def test_the_example_in_the_format_is_accepted():
+    text = (ROOT / "proofs_checks" / "FORMAT.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert checker.check_text(example)

@@ -295,7 +295,10 @@ class QMatrix:
 
     def __repr__(self) -> str:
         rows, columns = self.shape
-        if rows * columns > 64:
+        if (
+            rows * columns > 64
+            or max(map(int.bit_length, [0, self._den, *self.numerators()])) > 400
+        ):
             return f"<QMatrix of shape {self.shape}, rational entries>"
         return f"QMatrix({[[str(x) for x in row] for row in self.tolist()]})"
 

@@ -7,6 +7,7 @@ its bits spell; nothing is rounded, and NaN and infinities are refused with thei
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence, Set
 from fractions import Fraction
 from numbers import Integral, Rational
@@ -79,6 +80,9 @@ def to_fraction(value: object, *, where: str = "") -> Fraction:
     if isinstance(value, Rational):
         return Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, str):
+        exponent = re.search(r"[eE]([+-]?\d+)\s*$", value)
+        if exponent and len(exponent[1]) > 5:
+            raise InvalidInput(f"{value!r:.40}{where} has an exponent beyond 9999; is that meant?")
         try:
             return Fraction(value)
         except ValueError:
@@ -87,10 +91,10 @@ def to_fraction(value: object, *, where: str = "") -> Fraction:
                     f"{value!r}{where} is not a rational number; remove or replace it"
                 ) from None
             raise InvalidInput(
-                f"{value!r}{where} is not a number; write it as '3', '2/3' or '0.25'"
+                f"{value!r:.60}{where} is not a number; write it as '3', '2/3' or '0.25'"
             ) from None
         except ZeroDivisionError:
-            raise InvalidInput(f"{value!r}{where} has denominator zero") from None
+            raise InvalidInput(f"{value!r:.60}{where} has denominator zero") from None
     raise InvalidInput(
         f"{type(value).__name__} {value!r:.60}{where} is not a number; "
         "give int, float, Fraction or a string such as '2/3'"

@@ -132,13 +132,11 @@ class StructuralBounds:
         """Bound by parameters minus the dimension of the symmetry group (T7, T28)."""
         net = self.net
         value = net.n_parameters - net.n_hidden
-        statement = (
-            f"{net.n_parameters} parameters - {net.n_hidden} rescalings, one per hidden unit"
-        )
+        statement = f"parameters {net.n_parameters} - rescalings {net.n_hidden}, one a hidden unit"
         if self.factors.head == "softmax":
             shifts = net.widths[-2] + net.has_bias[-1]
             value -= shifts
-            statement += f" - {shifts} common shifts of all logits"
+            statement += f" - common shifts of all logits {shifts}"
         return Bound("parameters", value, statement)
 
     def rows(self) -> Bound:
@@ -148,7 +146,9 @@ class StructuralBounds:
         words = self._pattern_words
         rows = [_ray(row) for row in self._batch_rows] if rays else self._batch_rows
         count = len(set(zip(rows, words, strict=True)))
-        return Bound("rows", self.d * count, f"{self.d} rows for each of {count} distinct {what}")
+        return Bound(
+            "rows", self.d * count, f"rows per sample times distinct {what}: {self.d} * {count}"
+        )
 
     def affine_pieces(self) -> Bound:
         """Bound by the affine ranks of the samples that share a pattern (T9.2).

@@ -123,6 +123,8 @@ def local_dimension(
         raise InvalidInput(f"proof={proof!r} is unknown; choose 'fast', 'auto' or 'full'")
     if not 0 < error < 1:
         raise InvalidInput(f"error={error} is no probability; give a number between 0 and 1")
+    if max_seconds is not None and not max_seconds >= 0:
+        raise InvalidInput(f"max_seconds={max_seconds} is negative")
     head_matrix(head, net.widths[-1])
     clock = _Clock(max_seconds, progress)
     batch = as_batch(X, net.widths[0])

@@ -93,7 +93,8 @@ class Dimension:
 
     Notes
     -----
-    ``int(d)`` and ``d.value`` work if the status is ``proved`` and raise `Undecided` otherwise.
+    ``int(d)`` and ``d.value`` work if the status is ``proved`` and raise `Undecided` otherwise; to
+    compare with a number, write ``d.value == 3``.
     """
 
     lower: int
@@ -163,9 +164,9 @@ class Dimension:
         e = self.evidence
         if e.lower.columns is None:
             raise CertificateError(
-                "the lower end rests on the weighted Gram matrix; certificates spell out a minor of "
-                "the Jacobian, which is formed up to 4 million entries only (here "
-                f"{self.n_rows} x {self.n_parameters}). Take fewer samples for a certificate"
+                "the lower end rests on the weighted Gram matrix; certificates spell out a minor "
+                "of the Jacobian, which is formed up to 4 million entries only (here it is "
+                f"{self.n_rows} x {self.n_parameters}); take fewer samples for a certificate"
             )
         claim = {
             "kind": "jacobian-rank" if self.status == "proved" else "rank-at-least",
@@ -211,12 +212,16 @@ class Dimension:
         else:
             what += f", {self.status}"
         if self.formal:
-            what += f"; formal, {len(self.evidence.pattern.kinks)} kinks counted as off"
+            what += f"; formal, {_count(len(self.evidence.pattern.kinks), 'kink')} counted as off"
         if self.evidence.pattern.dropped:
-            what += f"; {len(self.evidence.pattern.dropped)} samples on kinks dropped"
-        if self.evidence.stopped:
+            what += f"; {_count(len(self.evidence.pattern.dropped), 'sample')} on kinks dropped"
+        if self.evidence.stopped and self.status != "proved":
             what += "; stopped early"
         return what
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _pattern_strings(pattern: ActivationPattern) -> list[list[str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from exactdim.errors import MalformedCertificate
+from exactdim.errors import InvalidInput, MalformedCertificate, UnreadableFile
 from exactdim.evidence import checker
 from exactdim.evidence.checker import Verdict
 
@@ -91,8 +91,15 @@ class Certificate:
         Returns
         -------
         Path
+
+        Raises
+        ------
+        UnreadableFile
+            If the path is a folder or its folder does not exist.
         """
         file = Path(path)
+        if not file.name or file.is_dir() or not file.parent.is_dir():
+            raise UnreadableFile(f"cannot write {file}: name a file in a folder that exists")
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         try:
             partial.write_text(self.to_json() + "\n", encoding="utf-8")
@@ -145,6 +152,8 @@ def verify(certificate: Certificate | str | os.PathLike[str]) -> Verdict:
     ------
     MalformedCertificate
         If the file cannot be read or is no certificate of this format at all.
+    InvalidInput
+        If it is neither a certificate nor a path.
 
     Notes
     -----
@@ -159,6 +168,10 @@ def verify(certificate: Certificate | str | os.PathLike[str]) -> Verdict:
     try:
         if isinstance(certificate, Certificate):
             return checker.check_text(certificate.to_json())
+        if not isinstance(certificate, str | os.PathLike):
+            raise InvalidInput(
+                f"verify takes a Certificate or a path, not {type(certificate).__name__}"
+            )
         return checker.check_file(os.fspath(certificate))
     except checker.Malformed as error:
         raise MalformedCertificate(str(error)) from None

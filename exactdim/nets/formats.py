@@ -185,6 +185,7 @@ def _from_mapping(source: Mapping[str, Any]) -> ReLUNetwork:
             biases.append(layer.get("bias"))
         return ReLUNetwork(weights, biases)
     found: dict[tuple[str | int, ...], dict[str, Any]] = {}
+    numbered: set[int] = set()
     for key, value in source.items():
         match = re.fullmatch(r"(?:(.*)\.(weight|bias))|(?:([Wb])(\d+))", str(key))
         if match is None or not (match[1] or match[4]):
@@ -193,14 +194,20 @@ def _from_mapping(source: Mapping[str, Any]) -> ReLUNetwork:
                 "0.weight, 0.bias, 2.weight, ... as a torch state dict does"
             )
         layer = _tokens(match[1] or match[4])
+        if match[4]:
+            numbered.add(int(match[4]))
         kind = match[2] or {"W": "weight", "b": "bias"}[match[3]]
         if kind in found.setdefault(layer, {}):
             raise InvalidInput(f"layer {''.join(map(str, layer))} has two arrays called {kind}")
         found[layer][kind] = value
+    if numbered and max(numbered) - min(numbered) + 1 != len(numbered):
+        raise InvalidInput(
+            f"layers {sorted(numbered)} are not consecutive; number them W1, W2, W3, ..."
+        )
+    for layer, arrays in found.items():
+        if "weight" not in arrays:
+            raise InvalidInput(f"layer {''.join(map(str, layer))} has a bias but no weight")
     ordered = [found[layer] for layer in sorted(found, key=cmp_to_key(_in_order))]
-    for x in ordered:
-        if "weight" not in x:
-            raise InvalidInput("a layer has a bias but no weight")
     return ReLUNetwork([x["weight"] for x in ordered], [x.get("bias") for x in ordered])
 
 
@@ -235,8 +242,9 @@ def read_network(path: str | os.PathLike[str]) -> ReLUNetwork:
     Parameters
     ----------
     path : path
-        .npz (``W1, b1, ...`` or a state dict's names), .json (``{"layers": [...]}``, numbers or
-        strings such as "2/3"), .pt or .pth (a state dict, loaded without unpickling), .safetensors.
+        .npz (``W1, b1, ...`` or a state dict's names), .json (``{"layers": [{"weight": rows,
+        "bias": list or null}, ...]}`` or a list of pairs; numbers or strings such as "2/3"), .pt or
+        .pth (a state dict, loaded without unpickling), .safetensors.
 
     Returns
     -------
@@ -296,7 +304,7 @@ def read_batch(path: str | os.PathLike[str]) -> QMatrix:
         If the file is missing, too large, truncated or of another kind.
     """
     file = _readable(path)
-    suffix = file.suffix.lower()
+    suffix, hint = file.suffix.lower(), ""
     if suffix == ".npy":
         data: Any = _load_numpy(file)
     elif suffix == ".npz":
@@ -307,6 +315,7 @@ def read_batch(path: str | os.PathLike[str]) -> QMatrix:
     elif suffix == ".csv":
         lines = _text(file).strip().splitlines()
         data = [[cell.strip() for cell in line.split(",")] for line in lines if line.strip()]
+        hint = "; a .csv file holds numbers separated by commas, one sample a line, no header"
     elif suffix == ".json":
         data = _read_json(file)
         if isinstance(data, dict):
@@ -320,7 +329,7 @@ def read_batch(path: str | os.PathLike[str]) -> QMatrix:
     try:
         return QMatrix(data, name="X")
     except InvalidInput as error:
-        raise type(error)(f"{file}: {error}") from None
+        raise type(error)(f"{file}: {error}{hint}") from None
 
 
 def write_network(net: ReLUNetwork, path: str | os.PathLike[str]) -> None:
@@ -364,9 +373,9 @@ def write_network(net: ReLUNetwork, path: str | os.PathLike[str]) -> None:
 
 def _named(file: Path, mapping: Any) -> ReLUNetwork:
     try:
-        if not isinstance(mapping, Mapping):
+        if not isinstance(mapping, Mapping | list):
             raise InvalidInput(f"it holds a {type(mapping).__name__}, not named arrays")
-        return _from_mapping(mapping)
+        return as_network(mapping)
     except InvalidInput as error:
         raise type(error)(f"{file}: {error}") from None
 
@@ -388,7 +397,7 @@ def _readable(path: str | os.PathLike[str]) -> Path:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableFile(f"cannot read {file} as text: {error}") from None
 
@@ -412,8 +421,8 @@ def _load_numpy(file: Path) -> Any:
     try:
         # From memory: on bad input numpy leaves a file that it opened to the garbage collector.
         return np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UnreadableFile(f"{file} is not a readable numpy file: {error}") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        raise UnreadableFile(f"{file} is not a readable numpy file of numbers") from None
 
 
 def _read_npz(file: Path) -> dict[str, Any]:
@@ -432,9 +441,7 @@ def _read_npz(file: Path) -> dict[str, Any]:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         if isinstance(error, UnreadableFile):
             raise
-        raise UnreadableFile(
-            f"{file} is not a readable .npz file of plain arrays: {error}"
-        ) from None
+        raise UnreadableFile(f"{file} is not a readable .npz file of plain arrays") from None
 
 
 def _read_torch(file: Path) -> Any:
