@@ -341,6 +341,12 @@ def test_what_is_no_certificate(tmp_path, text, words):
         ed.Certificate.load(path)
 
 
+@pytest.mark.parametrize("thing", [{}, 3, None, [1]])
+def test_what_is_neither_certificate_nor_path(thing):
+    with pytest.raises(errors.InvalidInput, match="takes a Certificate or a path"):
+        ed.verify(thing)
+
+
 def test_truncated_oversized_and_binary_files(tmp_path, honest, monkeypatch):
     path = tmp_path / "c.json"
     path.write_text(json.dumps(honest)[:-100])

@@ -79,6 +79,9 @@ def test_failure_bound_golden():
     """T26: log2 of Hadamard's bound 28176."""
     assert primes.failure_probability(28176, 31) == pytest.approx(1.9e-5, rel=0.03)
     assert primes.failure_probability(28176, 62) == pytest.approx(8.6e-15, rel=0.01)
+    mnist = 5400 * 267  # rank and bits a row of the MNIST estimate
+    assert primes.failure_probability(mnist, 31) == pytest.approx(9.6e-4, rel=0.02)
+    assert primes.failure_probability(mnist, 62) == pytest.approx(4.4e-13, rel=0.01)
     assert primes.failure_probability(0, 62) == 0
     assert primes.failure_probability(10**9, 8) == 1
     bigger = primes.failure_probability(28176, 62, gram_rank=253)
