@@ -281,3 +281,13 @@ def test_a_prime_that_cannot_be_bad_proves_even_in_a_hurry():
     net = ed.ReLUNetwork([[[1]], [[1]], [[1]], [[1]]], [[1], [1], [1], [1]])
     d = ed.local_dimension(net, [[1], [2], [3]], proof="fast")
     assert d.value == 2
+
+
+def test_structural_bounds_prove_without_closing_anything():
+    """T16's golden: two aligned always-on units, rank 11; "fast" never closes a gap."""
+    net = ed.ReLUNetwork([[[1, 2, 0], [0, 1, 1]], [[1, 0], [0, 1], [1, 1]]], [[10, 10], [0, 0, 0]])
+    X = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
+    d = ed.local_dimension(net, X, proof="fast")
+    assert d.value == 11
+    assert d.evidence.upper.name == "unit-relations"
+    assert [b.value for b in d.bounds] == sorted(b.value for b in d.bounds)

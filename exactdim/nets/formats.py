@@ -359,7 +359,7 @@ def write_network(net: ReLUNetwork, path: str | os.PathLike[str]) -> None:
         return
     if file.suffix != ".npz":
         raise InvalidInput(f"networks are written as .json or .npz, not {file.suffix!r}")
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True), start=1):
         for name, exact in ((f"W{i}", W), (f"b{i}", b)):
             if exact is None:
@@ -368,7 +368,7 @@ def write_network(net: ReLUNetwork, path: str | os.PathLike[str]) -> None:
             if not np.isfinite(rounded).all() or QMatrix(rounded) != exact:
                 raise InvalidInput(f"{name} is not representable in float64; write .json instead")
             arrays[name] = rounded if name.startswith("W") else rounded[0]
-    np.savez(file, allow_pickle=False, **arrays)
+    np.savez(file, **arrays)
 
 
 def _named(file: Path, mapping: Any) -> ReLUNetwork:
