@@ -70,17 +70,7 @@ class Verdict:
 
 
 def reject(reason: str) -> NoReturn:
-    """Stop: the certificate does not prove its claim.
-
-    Parameters
-    ----------
-    reason : str
-
-    Raises
-    ------
-    Rejected
-        Always.
-    """
+    """Stop: the certificate does not prove its claim."""
     raise Rejected(reason)
 
 
@@ -88,49 +78,17 @@ def reject(reason: str) -> NoReturn:
 
 
 def check_file(path: str) -> Verdict:
-    """Check one file.
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    Verdict
-    """
+    """Check one file."""
     return check(read(path))
 
 
 def check_text(text: str) -> Verdict:
-    """Check the text of a certificate.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    Verdict
-    """
+    """Check the text of a certificate."""
     return check(parse(text))
 
 
 def read(path: str) -> Any:
-    """Read a file as JSON, within the size limit.
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    Malformed
-        If it cannot be read, is too large or is not JSON.
-    """
+    """Read a file as JSON, within the size limit."""
     try:
         size = os.stat(path).st_size
         if size > MAX_BYTES:
@@ -145,21 +103,7 @@ def read(path: str) -> Any:
 
 
 def parse(text: str) -> Any:
-    """Parse JSON strictly: no duplicate keys; floats become values that no check accepts.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    Malformed
-        If the text is not JSON.
-    """
+    """Parse JSON strictly: no duplicate keys; floats become values that no check accepts."""
 
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         out = dict(pairs)
@@ -176,17 +120,7 @@ def parse(text: str) -> Any:
 
 
 def check_frame(data: Any) -> None:
-    """Check that the outermost object is a certificate of a known version.
-
-    Parameters
-    ----------
-    data : object
-
-    Raises
-    ------
-    Malformed
-        If it is not.
-    """
+    """Check that the outermost object is a certificate of a known version."""
     if not isinstance(data, dict) or data.get("format") != "exactdim/certificate":
         raise Malformed("this is not an exactdim certificate (no such 'format')")
     if type(data.get("version")) is not int or data["version"] != 1:
@@ -201,33 +135,14 @@ def check_frame(data: Any) -> None:
 
 
 def digest(claim: Any, problem: Any, witness: Any) -> str:
-    """Compute the identity of a certificate.
-
-    Parameters
-    ----------
-    claim, problem, witness : mapping
-
-    Returns
-    -------
-    str
-        SHA-256, in hexadecimal, of the canonical JSON (sorted keys, no spaces).
-    """
+    """Compute the identity of a certificate."""
     parts = {"claim": claim, "problem": problem, "witness": witness}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def claim_text(claim: Any) -> str:
-    """Say the claim in one line.
-
-    Parameters
-    ----------
-    claim : mapping
-
-    Returns
-    -------
-    str
-    """
+    """Say the claim in one line."""
     known = {"jacobian-rank": "jacobian-rank =", "rank-at-least": "rank-at-least >="}
     kind, rank = claim.get("kind"), claim.get("rank")
     head, on_kink = claim.get("head"), claim.get("on_kink")
@@ -243,19 +158,7 @@ def claim_text(claim: Any) -> str:
 
 
 def keys(value: Any, where: str, wanted: str) -> dict[str, Any]:
-    """Demand an object with exactly the wanted keys.
-
-    Parameters
-    ----------
-    value : object
-    where : str
-    wanted : str
-        Names separated by spaces.
-
-    Returns
-    -------
-    dict
-    """
+    """Demand an object with exactly the wanted keys."""
     if not isinstance(value, dict):
         reject(f"{where} is not an object")
     missing, extra = set(wanted.split()) - set(value), set(value) - set(wanted.split())
@@ -267,51 +170,19 @@ def keys(value: Any, where: str, wanted: str) -> dict[str, Any]:
 
 
 def listed(value: Any, where: str) -> list[Any]:
-    """Demand a list.
-
-    Parameters
-    ----------
-    value : object
-    where : str
-
-    Returns
-    -------
-    list
-    """
+    """Demand a list."""
     return value if isinstance(value, list) else reject(f"{where} is not a list")
 
 
 def index(value: Any, below: int, where: str) -> int:
-    """Demand an integer from 0 to below - 1.
-
-    Parameters
-    ----------
-    value : object
-    below : int
-    where : str
-
-    Returns
-    -------
-    int
-    """
+    """Demand an integer from 0 to below - 1."""
     if type(value) is not int or not 0 <= value < below:
         reject(f"{where} is {value!a:.40}, not an integer from 0 to {below - 1}")
     return value
 
 
 def indices(value: Any, below: int, where: str) -> list[int]:
-    """Demand a list of distinct integers from 0 to below - 1.
-
-    Parameters
-    ----------
-    value : object
-    below : int
-    where : str
-
-    Returns
-    -------
-    list of int
-    """
+    """Demand a list of distinct integers from 0 to below - 1."""
     out = [index(x, below, f"an entry of {where}") for x in listed(value, where)]
     if len(set(out)) < len(out):
         reject(f"{where} names something twice")
@@ -319,18 +190,7 @@ def indices(value: Any, below: int, where: str) -> list[int]:
 
 
 def number(value: Any, where: str) -> tuple[int, int]:
-    """Read a rational number from its string.
-
-    Parameters
-    ----------
-    value : object
-    where : str
-
-    Returns
-    -------
-    numerator, denominator : int
-        The denominator is positive.
-    """
+    """Read a rational number from its string."""
     if not isinstance(value, str) or not NUMBER.fullmatch(value):
         reject(f"{where} is {value!a:.40}, not a string such as '-2/3'")
     top, _, bottom = value.partition("/")
@@ -347,18 +207,7 @@ def number(value: Any, where: str) -> tuple[int, int]:
 
 
 def integers(rows: Any, where: str) -> tuple[Table, int]:
-    """Read a list of equally long rows of rationals as integers over one denominator.
-
-    Parameters
-    ----------
-    rows : object
-    where : str
-
-    Returns
-    -------
-    table : list of list of int
-    denominator : int
-    """
+    """Read a list of equally long rows of rationals as integers over one denominator."""
     table = [[number(x, where) for x in listed(row, where)] for row in listed(rows, where)]
     if not table or not table[0] or any(len(row) != len(table[0]) for row in table):
         reject(f"{where} is empty or ragged")
@@ -457,20 +306,7 @@ class Problem:
 
 
 def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> Problem:
-    """Rebuild patterns and Jacobian factors, and compare with what the certificate says.
-
-    Parameters
-    ----------
-    claim : dict
-    data : object
-        The certificate's problem.
-    dropped, words : object
-        The dropped samples and the patterns in its witness.
-
-    Returns
-    -------
-    Problem
-    """
+    """Rebuild patterns and Jacobian factors, and compare with what the certificate says."""
     keys(data, "problem", "layers inputs")
     layers: list[Layer] = []
     for i, item in enumerate(listed(data["layers"], "layers")):
@@ -534,22 +370,7 @@ def forward(
     masks: list[list[list[bool]]],
     features: list[Table],
 ) -> bool:
-    """Push one sample through the network in integers; append its masks and features.
-
-    Parameters
-    ----------
-    layers : list of Layer
-    x : list of int
-        The sample times `one`.
-    one : int
-    masks, features : list
-        Extended in place.
-
-    Returns
-    -------
-    bool
-        Whether the sample lies on a kink.
-    """
+    """Push one sample through the network in integers; append its masks and features."""
     kink = False
     h, unit = x, one  # activations are h / unit
     for number_of_layer, layer in enumerate(layers):
@@ -574,22 +395,7 @@ def forward(
 def backward(
     layers: list[Layer], top: Table, masks: list[list[list[bool]]], n: int
 ) -> tuple[list[Table], list[list[list[bool]]]]:
-    """Compute the derivatives of the outputs in each layer's pre-activations.
-
-    Parameters
-    ----------
-    layers : list of Layer
-    top : list of list of int
-        The head: d rows over the network's outputs.
-    masks : list
-    n : int
-        Samples.
-
-    Returns
-    -------
-    sensitivities, reach : list
-        As in `Problem`.
-    """
+    """Compute the derivatives of the outputs in each layer's pre-activations."""
     sensitivities: list[Table] = [[list(row) for _ in range(n) for row in top]]
     reach: list[list[list[bool]]] = []
     d = len(top)
@@ -617,14 +423,7 @@ def backward(
 
 
 def check_words(words: Any, masks: list[list[list[bool]]], n: int) -> None:
-    """Compare the patterns in the certificate with those recomputed.
-
-    Parameters
-    ----------
-    words : object
-    masks : list
-    n : int
-    """
+    """Compare the patterns in the certificate with those recomputed."""
     if len(listed(words, "patterns")) != n:
         reject(f"there are {len(words)} patterns for {n} samples")
     for i, word in enumerate(words):
@@ -637,16 +436,7 @@ def check_words(words: Any, masks: list[list[list[bool]]], n: int) -> None:
 
 
 def is_prime(n: int) -> bool:
-    """Decide primality below 2**64 (Miller-Rabin with the twelve bases that suffice there).
-
-    Parameters
-    ----------
-    n : int
-
-    Returns
-    -------
-    bool
-    """
+    """Decide primality below 2**64 (Miller-Rabin with the twelve bases that suffice there)."""
     bases = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
     if n < 2 or n >= 2**64:
         return False
@@ -669,17 +459,7 @@ def is_prime(n: int) -> bool:
 
 
 def prime(value: Any, where: str) -> int:
-    """Demand a string that spells a prime below 2**64.
-
-    Parameters
-    ----------
-    value : object
-    where : str
-
-    Returns
-    -------
-    int
-    """
+    """Demand a string that spells a prime below 2**64."""
     p, den = number(value, where)
     if den != 1 or not is_prime(p):
         reject(f"{where} {value!a:.40} is not a prime below 2**64")
@@ -687,17 +467,7 @@ def prime(value: Any, where: str) -> int:
 
 
 def rank_mod(table: Iterable[Row], p: int) -> int:
-    """Compute the rank modulo a prime.
-
-    Parameters
-    ----------
-    table : iterable of rows
-    p : int
-
-    Returns
-    -------
-    int
-    """
+    """Compute the rank modulo a prime."""
     rows = [[x % p for x in row] for row in table]
     rank = 0
     width = len(rows[0]) if rows else 0
@@ -719,16 +489,7 @@ def rank_mod(table: Iterable[Row], p: int) -> int:
 
 
 def exact_rank(table: Table) -> int:
-    """Compute the rank over the rationals.
-
-    Parameters
-    ----------
-    table : list of list of int
-
-    Returns
-    -------
-    int
-    """
+    """Compute the rank over the rationals."""
     rows = [row for row in table if any(row)]
     columns = [column for column in zip(*rows, strict=True) if any(column)]
     if not rows:
@@ -740,17 +501,7 @@ def exact_rank(table: Table) -> int:
 
 
 def bareiss_rank(rows: Table) -> int:
-    """Compute the rank by Bareiss elimination: every entry on the way is a minor, so none explodes.
-
-    Parameters
-    ----------
-    rows : list of list of int
-        Changed in place.
-
-    Returns
-    -------
-    int
-    """
+    """Compute the rank by Bareiss elimination: every entry on the way is a minor of the table."""
     done, previous = 0, 1
     while done < len(rows) and rows[done]:
         # Pivot: the shortest nonzero entry of the first column that has one.
@@ -929,22 +680,7 @@ def by_kernel(problem: Problem, witness: dict[str, Any]) -> int:
 
 
 def kernel_vector(problem: Problem, item: Any, side: str, size: int, where: str) -> dict[int, int]:
-    """Read a kernel vector, up to a positive factor.
-
-    Parameters
-    ----------
-    problem : Problem
-    item : object
-        ``{"entries": {"5": "2/3", ...}}``, ``{"unit": 5}`` or ``{"gauge": [layer, unit]}``.
-    side : {"columns", "rows"}
-    size : int
-        Length of the vector.
-    where : str
-
-    Returns
-    -------
-    dict of int to int
-    """
+    """Read a kernel vector, up to a positive factor."""
     if not isinstance(item, dict) or len(item) != 1:
         reject(f"{where} is not an object with one key")
     ((kind, value),) = item.items()
@@ -1072,16 +808,7 @@ UPPER: dict[str, tuple[str, Callable[[Problem, dict[str, Any]], int]]] = {
 
 
 def check(data: Any) -> Verdict:
-    """Check a parsed certificate.
-
-    Parameters
-    ----------
-    data : object
-
-    Returns
-    -------
-    Verdict
-    """
+    """Check a parsed certificate."""
     check_frame(data)
     text = claim_text(data["claim"])
     try:
@@ -1097,12 +824,7 @@ def check(data: Any) -> Verdict:
 
 
 def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
-    """Check claim, problem and witness against each other.
-
-    Parameters
-    ----------
-    claim, problem_data, witness : object
-    """
+    """Check claim, problem and witness against each other."""
     keys(claim, "claim", "kind rank head wrt on_kink")
     choices = {
         "kind": KINDS,
