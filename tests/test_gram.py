@@ -12,7 +12,7 @@ from exactdim import errors
 from exactdim.arith.elimination import rank_profile
 from exactdim.arith.modular import rank_of_residues
 from exactdim.dimension import local
-from exactdim.nets.gram import modular_factors, weighted_gram
+from exactdim.nets.gram import jacobian_rows, modular_factors, weighted_gram
 from exactdim.nets.jacobian import jacobian_factors
 
 P = 8388593
@@ -45,6 +45,18 @@ def test_weighted_gram_has_the_rank_of_the_jacobian(problem, head, seed):
     assert oracles.rank([factors.dense.tolist()[r] for r in rows]) == rank
 
 
+@given(problems(), heads, st.data())
+def test_rows_of_the_jacobian(problem, head, data):
+    net, X = problem
+    factors = jacobian_factors(net, X, head=head, on_kink="zero")
+    n_rows = factors.shape[0]
+    rows = data.draw(st.lists(st.integers(0, n_rows - 1), max_size=4)) if n_rows else []
+    found = jacobian_rows(factors, rows, P)
+    exact = factors.residues(P).tolist()
+    assert found.shape == (len(rows), net.n_parameters)
+    assert (found.astype(np.int64) % P).tolist() == [[int(x) for x in exact[r]] for r in rows]
+
+
 @given(problems(), heads)
 def test_the_large_path_proves_the_same_numbers(problem, head):
     net, X = problem
@@ -56,9 +68,8 @@ def test_the_large_path_proves_the_same_numbers(problem, head):
     assert d.lower <= rank <= d.upper
     assert d.status in {"proved", "bracketed"}
     assert full.value == rank
-    if d.lower:
-        with pytest.raises(errors.CertificateError, match="Gram"):
-            d.certificate()
+    assert ed.verify(d.certificate())
+    assert ed.verify(full.certificate())
 
 
 def test_a_jacobian_of_fifty_million_entries():
@@ -72,6 +83,13 @@ def test_a_jacobian_of_fifty_million_entries():
     assert "full row rank" in repr(d)
     assert any("Gram" in note for note in seen)
     assert len(d.evidence.primes) == 1
+    with pytest.raises(errors.CertificateError, match="order 1200"):
+        d.certificate()
+    fewer = ed.local_dimension(net, X[:40])
+    assert fewer.n_rows * fewer.n_parameters > local.DENSE_ENTRIES
+    assert fewer.evidence.lower.columns is None
+    assert fewer.value == 400
+    assert ed.verify(fewer.certificate())
 
 
 def test_the_large_path_can_be_stopped():

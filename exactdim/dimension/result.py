@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from exactdim.arith.elimination import rank_profile
 from exactdim.arith.matrix import QMatrix
 from exactdim.dimension.bounds import Bound
 from exactdim.errors import CertificateError, Undecided
 from exactdim.evidence.certificate import Certificate, rationals
-from exactdim.nets.jacobian import Head
+from exactdim.nets.gram import jacobian_rows
+from exactdim.nets.jacobian import Head, JacobianFactors
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import ActivationPattern
 
 __all__ = ["Dimension", "Evidence", "LowerEnd", "Status"]
+
+LARGEST_MINOR = 1000
+"""Order up to which a minor is completed for a certificate."""
 
 Status: TypeAlias = Literal["proved", "probable", "bracketed", "numeric"]
 
@@ -149,8 +154,8 @@ class Dimension:
         Raises
         ------
         CertificateError
-            If nothing is proved (status ``numeric``), or the Jacobian was too large to be formed:
-            the file would have to spell out network, batch and minor.
+            If nothing is proved (status ``numeric``), or the rank was found from a Gram matrix and
+            is above 1000, more than the checker could check.
 
         Examples
         --------
@@ -162,12 +167,7 @@ class Dimension:
         if self.status == "numeric":
             raise CertificateError("a numeric rank has no certificate; ask for an exact one")
         e = self.evidence
-        if e.lower.columns is None:
-            raise CertificateError(
-                "the lower end rests on the weighted Gram matrix; certificates spell out a minor "
-                "of the Jacobian, which is formed up to 4 million entries only (here it is "
-                f"{self.n_rows} x {self.n_parameters}); take fewer samples for a certificate"
-            )
+        lower = self._minor()
         claim = {
             "kind": "jacobian-rank" if self.status == "proved" else "rank-at-least",
             "rank": self.lower,
@@ -186,14 +186,30 @@ class Dimension:
             "dropped": list(e.pattern.dropped),
             "patterns": _pattern_strings(e.pattern),
             "lower": {
-                "modulus": str(e.lower.modulus),
-                "rows": list(e.lower.rows),
-                "columns": list(e.lower.columns),
+                "modulus": str(lower.modulus),
+                "rows": list(lower.rows),
+                "columns": list(lower.columns or ()),
             },
         }
         if self.status == "proved":
             witness["upper"] = {"reason": e.upper.name, **e.upper.witness}
         return Certificate.seal(claim, problem, witness)
+
+    def _minor(self) -> LowerEnd:
+        """Complete the independent rows to a minor, where only the rows are known."""
+        e = self.evidence
+        if e.lower.columns is not None:
+            return e.lower
+        rows, p = e.lower.rows, e.lower.modulus
+        if len(rows) > LARGEST_MINOR:
+            raise CertificateError(
+                f"a certificate spells out a minor of order {len(rows)}; the checker, pure Python, "
+                f"is meant for {LARGEST_MINOR} at most. Take fewer samples for a certificate"
+            )
+        kept = e.batch[e.pattern.kept] if e.pattern.dropped else e.batch
+        problem = JacobianFactors(e.net, kept, e.pattern, e.head)
+        _, columns = rank_profile(jacobian_rows(problem, rows, p), p)
+        return LowerEnd(p, rows, tuple(columns))
 
     def __repr__(self) -> str:
         return f"Dimension({self})"

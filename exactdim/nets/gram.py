@@ -8,7 +8,7 @@ equals the rank of J modulo p with probability at least ``1 - 2 rank / p`` (T24)
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from exactdim.arith.rationals import FloatArray
 from exactdim.errors import DenominatorDivisible
 from exactdim.nets.jacobian import JacobianFactors, head_matrix
 
-__all__ = ["modular_factors", "weighted_gram"]
+__all__ = ["jacobian_rows", "modular_factors", "weighted_gram"]
 
 STRIP = 128
 
@@ -59,6 +59,34 @@ def modular_factors(problem: JacobianFactors, p: int) -> list[tuple[FloatArray, 
         current = np.where(mask, matmul_mod(current, weights[layer + 1], p), 0.0)
         sensitivities.append(current)
     return list(zip(sensitivities[::-1], features, strict=True))
+
+
+def jacobian_rows(problem: JacobianFactors, rows: Sequence[int], p: int) -> FloatArray:
+    """Form some rows of the Jacobian modulo a prime of at most 23 bits.
+
+    Parameters
+    ----------
+    problem : JacobianFactors
+    rows : sequence of int
+    p : int
+
+    Returns
+    -------
+    float64 array of shape (len(rows), P)
+        Centred residues; columns as in `ReLUNetwork.parameters`.
+    """
+    picked = np.asarray(rows, dtype=np.intp)
+    samples = picked // max(problem.outputs, 1)
+    blocks = []
+    for layer, (M, h) in enumerate(modular_factors(problem, p)):
+        left, inputs = M[picked], h[samples, : problem.net.widths[layer]]
+        weight = left[:, :, None] * inputs[:, None, :]
+        weight = weight.reshape(len(picked), left.shape[1] * inputs.shape[1])
+        reduce_in_place(weight, p)
+        blocks.append(weight)
+        if problem.net.biases[layer] is not None:
+            blocks.append(left)
+    return np.hstack(blocks)
 
 
 def weighted_gram(
