@@ -131,3 +131,14 @@ def test_the_float_bound_is_needed():
     z, bound = patterns._affine_with_error(W, b, h, np.zeros_like(h))
     assert abs(z[0, 0] - 1 / 3) <= bound[0, 0]
     assert bound[0, 0] > abs(z[0, 0]) or abs(z[0, 0] - 1 / 3) < 1e-3
+
+
+def test_zero_samples_are_told_apart_by_their_place_in_the_batch():
+    """Without first-layer bias the origin is harmless, an orthogonal sample is on a kink."""
+    net = ed.ReLUNetwork([[[1, 1], [2, 1]], [[1, 1]]])
+    X = [[1, 1], [0, 0], [1, -1], [3, 1], [0, 0]]
+    pattern = ed.activation_pattern(net, X, on_kink="zero")
+    assert pattern.kinks == ((2, 0, 0),)
+    assert ed.activation_pattern(net, [X[i] for i in (0, 1, 3, 4)]).kinks == ()
+    with pytest.raises(errors.OnKink, match="sample 3"):
+        ed.activation_pattern(net, [[0, 0], [1, 1], [0, 0], [-1, 1]])
