@@ -66,8 +66,10 @@ def test_weights_below_the_float_range_times_huge_samples(shift, bias):
     x = Fraction(2) ** 1000
     weight = Fraction(shift) / x
     net = ed.ReLUNetwork([[[weight]], [[1]]], [[bias], [0]])
-    pattern = ed.activation_pattern(net, [[x]], on_kink="zero")
-    assert pattern.mask.tolist() == [[weight * x + Fraction(bias) > 0]]
+    positive = weight * x + Fraction(bias) > 0
+    assert ed.activation_pattern(net, [[x]], on_kink="zero").mask.tolist() == [[positive]]
+    swapped = ed.ReLUNetwork([[[x]], [[1]]], [[bias], [0]])
+    assert ed.activation_pattern(swapped, [[weight]], on_kink="zero").mask.tolist() == [[positive]]
 
 
 def test_cancellation_is_decided_exactly_and_counted():
