@@ -6,7 +6,6 @@ Results go to stdout, progress and notes to stderr. Exit codes: 0 holds, 1 rejec
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -16,25 +15,20 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from shutil import get_terminal_size
-from textwrap import fill
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import exactdim
-from exactdim.demo import STAGES, DemoRow, demo_rows
-from exactdim.dimension.bounds import Bound, dimension_bounds
+from exactdim.demo import demo_rows
+from exactdim.dimension.bounds import dimension_bounds
 from exactdim.dimension.local import Progress as ProgressCallback
 from exactdim.dimension.local import ProofEffort, local_dimension
-from exactdim.dimension.result import Dimension
 from exactdim.errors import (
     ExactDimError,
     InvalidInput,
@@ -47,8 +41,22 @@ from exactdim.evidence.certificate import verify as verify_certificate
 from exactdim.nets.formats import read_batch, read_network
 from exactdim.nets.jacobian import Head
 from exactdim.nets.patterns import KinkChoice
-from exactdim.numeric import RECIPES, CrosscheckReport
 from exactdim.numeric import crosscheck as compare
+from exactdim.report import (
+    agreement,
+    bounds_json,
+    crosscheck_json,
+    dimension_json,
+    note,
+    note_slow_check,
+    print_crosscheck,
+    print_demo,
+    print_dimension,
+    print_json,
+    print_table,
+    versions,
+    write,
+)
 
 OK, DISAGREES, USAGE, UNDECIDED, MISSING, BUG = 0, 1, 2, 3, 4, 70
 SHOW_PROGRESS_AFTER = 2.0
@@ -132,16 +140,16 @@ def dim(
             progress=progress,
         )
     if not json:
-        _print_dimension(result)
+        print_dimension(result)
         if result.status == "bracketed" and not result.evidence.stopped and proof != "full":
-            _note("the bracket is open: try --proof full")
+            note("the bracket is open: try --proof full")
     if out is not None:
         result.certificate().save(out)
         if not json:
-            _print(f"certificate: {out}")
-        _note_slow_check(result.lower)
+            write(f"certificate: {out}")
+        note_slow_check(result.lower)
     if json:
-        _print_json("dim", result.status, _dimension_json(result), certificate=out)
+        print_json("dim", result.status, dimension_json(result), certificate=out)
     if result.evidence.stopped == "interrupted":
         return UNDECIDED
     return OK if result.status in {"proved", "probable"} else UNDECIDED
@@ -179,7 +187,7 @@ def bounds(
         read_network(net), _first(read_batch(data), samples), head=head, on_kink=on_kink
     )
     if json:
-        _print_json("bounds", "proved", {"bounds": _bounds_json(found)})
+        print_json("bounds", "proved", {"bounds": bounds_json(found)})
         return OK
     table = Table(title=f"rank J is at most ({head})", title_justify="left")
     table.add_column("bound", justify="right")
@@ -187,7 +195,7 @@ def bounds(
     table.add_column("reason")
     for bound in found:
         table.add_row(str(bound.value), bound.name, bound.statement)
-    _print_table(table)
+    print_table(table)
     return OK
 
 
@@ -241,9 +249,9 @@ def crosscheck(
             progress=progress,
         )
     if json:
-        _print_json("crosscheck", _agreement(report), _crosscheck_json(report))
+        print_json("crosscheck", agreement(report), crosscheck_json(report))
     else:
-        _print_crosscheck(report)
+        print_crosscheck(report)
     if any(d.evidence.stopped == "interrupted" for d in report.exact.values()):
         return UNDECIDED
     return OK if report.agrees else DISAGREES
@@ -268,12 +276,12 @@ def verify(certificates: Files, /, *, json: JsonFlag = False, quiet: QuietFlag =
     for path in certificates:
         try:
             if not (json or quiet):
-                _note_slow_check(Certificate.load(path).claim.get("rank"), f"{path}: ")
+                note_slow_check(Certificate.load(path).claim.get("rank"), f"{path}: ")
             verdict = verify_certificate(path)
         except MalformedCertificate as error:
             found.append({"file": str(path), "accepted": False, "reason": str(error)})
             if not json:
-                _note(str(error) if str(path) in str(error) else f"{path}: {error}")
+                note(str(error) if str(path) in str(error) else f"{path}: {error}")
             code = USAGE
             continue
         found.append({
@@ -284,11 +292,11 @@ def verify(certificates: Files, /, *, json: JsonFlag = False, quiet: QuietFlag =
         })
         if not json:
             word = "accepted" if verdict else "REJECTED"
-            _print(f"{path}: {word}: {verdict.claim}" + ("" if verdict else f": {verdict.reason}"))
+            write(f"{path}: {word}: {verdict.claim}" + ("" if verdict else f": {verdict.reason}"))
         code = max(code, OK if verdict else DISAGREES)
     if json:
         status = {OK: "accepted", DISAGREES: "rejected", USAGE: "unreadable"}[code]
-        _print_json("verify", status, {"files": found})
+        print_json("verify", status, {"files": found})
     return code
 
 
@@ -306,7 +314,7 @@ def show(certificate: Path, /, *, json: JsonFlag = False) -> int:
     loaded = Certificate.load(certificate)
     if json:
         claim = {"claim": dict(loaded.claim), "digest": loaded.digest}
-        _print_json("show", "unchecked", claim, certificate=certificate)
+        print_json("show", "unchecked", claim, certificate=certificate)
         return OK
     layers = loaded.problem.get("layers", [])
     lower, upper = loaded.witness.get("lower", {}), loaded.witness.get("upper")
@@ -328,7 +336,7 @@ def show(certificate: Path, /, *, json: JsonFlag = False) -> int:
         f"file       {certificate.stat().st_size} bytes",
         f"check it   exactdim verify {certificate}",
     ]
-    _print("\n".join(lines))
+    write("\n".join(lines))
     return OK
 
 
@@ -360,7 +368,7 @@ def demo(*, out: Path = Path("demo.json"), json: JsonFlag = False, quiet: QuietF
                 {
                     "stage": row.stage,
                     "head": row.head,
-                    "exact": _dimension_json(row.exact),
+                    "exact": dimension_json(row.exact),
                     "numeric": row.numeric,
                     "seconds": round(row.seconds, 3),
                 }
@@ -368,14 +376,14 @@ def demo(*, out: Path = Path("demo.json"), json: JsonFlag = False, quiet: QuietF
             ],
             "verified": bool(verdict),
         }
-        _print_json(
+        print_json(
             "demo", "accepted" if verdict else "rejected", result, certificate=out, start=start
         )
         return OK if verdict else DISAGREES
-    _print_demo(rows)
+    print_demo(rows)
     word = "accepted" if verdict else "REJECTED"
-    _print(f"{out}: {word} by the independent checker in {checking:.2f} s: {verdict.claim}")
-    _print(f"All in {time.perf_counter() - start:.1f} s. Check it again: exactdim verify {out}")
+    write(f"{out}: {word} by the independent checker in {checking:.2f} s: {verdict.claim}")
+    write(f"All in {time.perf_counter() - start:.1f} s. Check it again: exactdim verify {out}")
     return OK if verdict else DISAGREES
 
 
@@ -391,8 +399,8 @@ def doctor(*, json: JsonFlag = False) -> int:
     net = exactdim.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
     found = local_dimension(net, [[0], [1], [2], [3]])
     healthy = bool(verify_certificate(found.certificate())) and found.value == 3
-    packages = _versions("numpy", "python-flint", "cyclopts", "rich")
-    extras = _versions(
+    packages = versions("numpy", "python-flint", "cyclopts", "rich")
+    extras = versions(
         "torch", "safetensors", "matplotlib", "hypothesis", "sympy", "networkx", "cvxpy"
     )
     if json:
@@ -402,7 +410,7 @@ def doctor(*, json: JsonFlag = False) -> int:
             "cores": os.cpu_count(),
             "self_test": healthy,
         }
-        _print_json("doctor", "accepted" if healthy else "rejected", result)
+        print_json("doctor", "accepted" if healthy else "rejected", result)
         return OK if healthy else DISAGREES
     python = platform.python_version()
     lines = [f"exactdim {exactdim.__version__}, Python {python}, {os.cpu_count()} cores"]
@@ -413,234 +421,17 @@ def doctor(*, json: JsonFlag = False) -> int:
     lines.append(
         f"self-test: {'a rank proved and its certificate accepted' if healthy else 'FAILED'}"
     )
-    _print("\n".join(lines))
+    write("\n".join(lines))
     return OK if healthy else DISAGREES
 
 
-# -- text ------------------------------------------------------------------------------------
-
-
-def _print_dimension(d: Dimension) -> None:
-    _print(str(d))
-    upper, lower = d.evidence.upper, d.evidence.lower
-    what = "that many rows are independent" if lower.columns is None else "a minor of that order"
-    why = f"{what} {'' if lower.columns is None else 'is nonzero '}modulo {lower.modulus}"
-    _print(f"  at least {d.lower}: {why if d.lower else 'nothing is less'}")
-    _print(fill(f"  at most  {upper.value}: {upper.statement}", _width(), subsequent_indent="    "))
-    pattern = d.evidence.pattern
-    _print(
-        f"  {pattern.distinct} distinct patterns, {len(pattern.dead)} dead and "
-        f"{len(pattern.always_on)} always-on units, {pattern.n_exact} signs decided exactly"
-    )
-
-
-def _print_crosscheck(report: CrosscheckReport) -> None:
-    table = Table(title="rank of the parameter Jacobian", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("recipe")
-    for head in report.exact:
-        table.add_column(head, justify="right")
-    table.add_column("moved by\nrescaling")
-    table.add_column("used by")
-    table.add_row("exact", *(_exact_text(d) for d in report.exact.values()), "never", "")
-    moved = set(report.moved)
-    for recipe in RECIPES:
-        cells = [
-            _rank_text(x.rank, x.error) for x in report.numeric if x.recipe.name == recipe.name
-        ]
-        table.add_row(recipe.name, *cells, "yes" if recipe.name in moved else "no", recipe.source)
-    _print_table(table)
-    for head in report.exact:
-        kept, dropped = report.gap(head)
-        _print(
-            f"{head}: a threshold is right if it is between {dropped:.1e} and {kept:.1e} of the "
-            "largest singular value (float64)"
-        )
-    if report.rescalings:
-        unit = report.rescalings[0].unit
-        title = f"logits rank after rescaling unit {unit} by 2**k"
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        table.add_column("recipe")
-        for scaling in report.rescalings:
-            table.add_column(f"k={scaling.exponent}", justify="right")
-        for recipe in RECIPES:
-            ranks = [scaling.ranks[recipe.name] for scaling in report.rescalings]
-            table.add_row(recipe.name, *("overflow" if r is None else str(r) for r in ranks))
-        _print_table(table)
-    wrong = sorted({x.recipe.name for x in report.wrong})
-    _print(fill(f"wrong: {'; '.join(wrong) or 'none'}", _width()))
-    _print(fill(f"moved by rescaling: {'; '.join(report.moved) or 'none'}", _width()))
-
-
-def _print_demo(rows: list[DemoRow]) -> None:
-    shown = ("float32, eps32", "float32 J, eps64", "float64, eps64", "float64, gap")
-    d, width = rows[0].exact, min(_width(), 88)
-    _print(
-        fill(
-            "A 64-12-12-12-10 ReLU network on 8x8 digits, 30 samples: the rank of its "
-            f"{d.n_rows} x {d.n_parameters} Jacobian, exactly and by the usual recipes (error in "
-            "brackets). eps32, eps64: singular values above max(m, n) eps sigma_max count; gap: "
-            "those before the largest gap.",
-            width,
-        )
-    )
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("network, head")
-    for name in ("exact", *shown):
-        table.add_column(name.replace(", ", "\n"), justify="right")
-    for row in rows:
-        cells = [
-            _rank_text(row.numeric[name], _error(row.numeric[name], row.exact)) for name in shown
-        ]
-        stage = {"init": "initial", "trained": "trained"}[row.stage]
-        table.add_row(f"{stage} {row.head}", _exact_text(row.exact), *cells)
-    _print_table(table)
-    before, after = (next(r for r in rows if r.stage == s and r.head == "softmax") for s in STAGES)
-    _print(
-        fill(
-            "Softmax rank through training: exactly "
-            f"{before.exact.value} -> {after.exact.value}; a float32 "
-            f"threshold reports {before.numeric[shown[0]]} -> {after.numeric[shown[0]]}, a float64 "
-            f"threshold {before.numeric[shown[2]]} -> {after.numeric[shown[2]]}. Saturation "
-            "shrinks singular values, not the rank.",
-            width,
-        )
-    )
-    _print(
-        fill(
-            f"Why {after.exact.value}: a minor of that order is nonzero modulo a prime, and the "
-            f"rank is at most {after.exact.evidence.upper.statement}.",
-            width,
-        )
-    )
-
-
-def _exact_text(d: Dimension) -> str:
-    number = str(d.lower) if d.lower == d.upper else f"{d.lower}..{d.upper}"
-    return f"{number} {d.status}"
-
-
-def _error(rank: int | None, d: Dimension) -> int | None:
-    return None if rank is None else max(rank - d.upper, 0) + min(rank - d.lower, 0)
-
-
-def _rank_text(rank: int | None, error: int | None) -> str:
-    if rank is None:
-        return "overflow"
-    return str(rank) if not error else f"{rank} ({error:+d})"
-
-
-def _width() -> int:
-    """Columns of the terminal, or of the COLUMNS variable; 120 where there is neither."""
-    return get_terminal_size((120, 24)).columns
-
-
-def _print_table(table: Table) -> None:
-    console = Console(width=_width(), highlight=False)
-    with console.capture() as captured:  # so that only this module writes to stdout
-        console.print(table)
-    sys.stdout.write(captured.get())
+# -- running ---------------------------------------------------------------------------------
 
 
 def _check_writable(out: Path | None) -> None:
     """Refuse a path that cannot be written before the work, not after it."""
     if out is not None and (not out.name or out.is_dir() or not out.parent.is_dir()):
         raise InvalidInput(f"cannot write {out}: name a file in a folder that exists")
-
-
-def _note_slow_check(rank: object, where: str = "") -> None:
-    """Say how long the pure-Python check of a minor takes if it takes long."""
-    if isinstance(rank, int) and rank > 500:
-        seconds = 35 * (rank / 1000) ** 3
-        _note(f"{where}the checker is pure Python; rank {rank} takes it about {seconds:.0f} s")
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _note(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
-# -- JSON ------------------------------------------------------------------------------------
-
-_started = time.perf_counter()
-
-
-def _print_json(
-    command: str,
-    status: str,
-    result: Any,
-    *,
-    certificate: Path | None = None,
-    start: float | None = None,
-) -> None:
-    elapsed = time.perf_counter() - (_started if start is None else start)
-    report = {
-        "schema": "exactdim/report",
-        "version": 1,
-        "command": command,
-        "status": status,
-        "result": result,
-        "certificate": None if certificate is None else str(certificate),
-        "elapsed_s": round(elapsed, 3),
-        "versions": {"exactdim": exactdim.__version__, **_versions("numpy", "python-flint")},
-    }
-    _print(json.dumps(report))
-
-
-def _dimension_json(d: Dimension) -> dict[str, Any]:
-    return {
-        "lower": d.lower,
-        "upper": d.upper,
-        "status": d.status,
-        "likely": d.likely,
-        "head": d.evidence.head,
-        "on_kink": d.evidence.pattern.on_kink,
-        "n_parameters": d.n_parameters,
-        "n_rows": d.n_rows,
-        "failure_probability": d.failure_probability,
-        "reason": d.evidence.upper.name,
-        "bounds": _bounds_json(d.bounds),
-        "primes": [str(p) for p in d.evidence.primes],
-        "kinks": [list(k) for k in d.evidence.pattern.kinks],
-        "dropped": list(d.evidence.pattern.dropped),
-        "signs_decided_exactly": d.evidence.pattern.n_exact,
-        "stopped": d.evidence.stopped,
-    }
-
-
-def _bounds_json(found: Sequence[Bound]) -> list[dict[str, Any]]:
-    return [{"name": b.name, "value": b.value, "reason": b.statement} for b in found]
-
-
-def _crosscheck_json(report: CrosscheckReport) -> dict[str, Any]:
-    return {
-        "exact": {head: _dimension_json(d) for head, d in report.exact.items()},
-        "numeric": [
-            {"recipe": x.recipe.name, "head": x.head, "rank": x.rank, "error": x.error}
-            for x in report.numeric
-        ],
-        "moved_by_rescaling": list(report.moved),
-        "rescalings": [{"exponent": s.exponent, "ranks": s.ranks} for s in report.rescalings],
-    }
-
-
-def _agreement(report: CrosscheckReport) -> str:
-    return "agrees" if report.agrees else "disagrees"
-
-
-def _versions(*names: str) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-# -- running ---------------------------------------------------------------------------------
 
 
 def _first(batch: exactdim.QMatrix, samples: int | None) -> exactdim.QMatrix:
@@ -718,19 +509,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ExactDimError, OSError) as error:
         return _fail(error, USAGE, tokens)
     except KeyboardInterrupt:
-        _note("interrupted before a bracket was reached")
+        note("interrupted before a bracket was reached")
         return UNDECIDED
     except CycloptsError as error:
         if "--json" in tokens:
-            _print_json(tokens[0], "error", {"error": "Usage", "message": str(error)})
+            print_json(tokens[0], "error", {"error": "Usage", "message": str(error)})
         return USAGE
     return result if isinstance(result, int) else OK
 
 
 def _fail(error: Exception, code: int, tokens: list[str]) -> int:
-    _note(f"exactdim: {error}")
+    note(f"exactdim: {error}")
     if "--json" in tokens:
-        _print_json(tokens[0], "error", {"error": type(error).__name__, "message": str(error)})
+        print_json(tokens[0], "error", {"error": type(error).__name__, "message": str(error)})
     return code
 
 
@@ -744,7 +535,7 @@ def main() -> None:
         code = OK
     except Exception:
         traceback.print_exc()
-        _note("exactdim: this is a bug; please report it with the lines above")
+        note("exactdim: this is a bug; please report it with the lines above")
         code = BUG
     sys.exit(code)
 

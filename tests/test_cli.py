@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import exactdim as ed
-from exactdim import cli
+from exactdim import cli, report
 from exactdim.nets.formats import write_network
+from exactdim.numeric import RECIPES
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_crosscheck_exits_one_when_a_recipe_disagrees(files, capsys):
     assert run("crosscheck", *files, "--scales", "0", "--json") in {0, 1}
     report = json.loads(capsys.readouterr().out)
     assert report["status"] in {"agrees", "disagrees"}
-    assert {x["recipe"] for x in report["result"]["numeric"]} == {r.name for r in cli.RECIPES}
+    assert {x["recipe"] for x in report["result"]["numeric"]} == {r.name for r in RECIPES}
     assert run("crosscheck", *files, "--scales", "0,x") == 2
     assert "--scales" in capsys.readouterr().err
 
@@ -293,8 +294,8 @@ def test_usage_errors_as_json(files, capsys):
 
 
 def test_slow_checks_are_announced(capsys):
-    cli._note_slow_check(1000)
+    report.note_slow_check(1000)
     assert "about 35 s" in capsys.readouterr().err
-    cli._note_slow_check(300)
-    cli._note_slow_check("300")
+    report.note_slow_check(300)
+    report.note_slow_check("300")
     assert capsys.readouterr().err == ""
