@@ -150,3 +150,20 @@ def test_reduction(x, p):
 def test_moduli_that_are_too_large_or_even(p):
     with pytest.raises(errors.InvalidInput, match="prime"):
         centred(np.zeros((1, 1), dtype=int), p)
+
+
+@given(residue_matrices(), st.integers(0, 12))
+def test_a_minor_cut_short_is_still_nonzero(problem, enough):
+    A, p = problem
+    rank = rank_of_residues(flint(A, p))
+    rows, columns = rank_profile(centred(A, p), p, enough=enough)
+    assert len(rows) == len(columns) == min(rank, enough)
+    if rows:
+        assert flint(A[np.ix_(rows, columns)], p).rank() == len(rows)
+
+
+def test_a_minor_cut_short_inside_a_block():
+    """The whole block is a nonzero minor, its leading part is zero."""
+    A = np.eye(10, dtype=np.int64)[::-1].copy()
+    rows, columns = rank_profile(centred(A, P), P, enough=4)
+    assert flint(A[np.ix_(rows, columns)], P).rank() == 4

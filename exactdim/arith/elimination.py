@@ -160,7 +160,8 @@ def _rank_profile(
     while done < most and done < live:
         if tick is not None:
             tick(done, most)
-        size = min(BLOCK, live - done, n - done)
+        # No larger than what is still wanted: part of a pivot block need not be a nonzero minor.
+        size = min(BLOCK, live - done, most - done)
         rows, columns, inverse = _pivot_block(A[done : done + size, done : done + size], p)
         wide = len(rows) < max(1, size // 2)
         if wide:
@@ -182,8 +183,7 @@ def _rank_profile(
             _send_to_back(A, row_at, done + found, left, live, axis=0)
             _send_to_back(A, column_at, done + found, left, n, axis=1)
         done += found
-    rank = min(done, most)
-    return sorted(row_at[:rank].tolist()), sorted(column_at[:rank].tolist())
+    return sorted(row_at[:done].tolist()), sorted(column_at[:done].tolist())
 
 
 def _eliminate(
