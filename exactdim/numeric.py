@@ -21,7 +21,7 @@ from exactdim.errors import InvalidInput
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import Head, float_jacobian
 from exactdim.nets.network import ReLUNetwork, as_batch
-from exactdim.nets.patterns import KinkChoice, activation_pattern
+from exactdim.nets.patterns import ActivationPattern, KinkChoice
 from exactdim.nets.symmetry import rescale
 
 __all__ = ["RECIPES", "CrosscheckReport", "NumericRank", "Recipe", "Rescaling", "crosscheck"]
@@ -270,7 +270,7 @@ def crosscheck(
         if exact[head].evidence.stopped == "interrupted":
             raise KeyboardInterrupt  # a comparison with half an answer helps nobody
     pattern = exact["logits"].evidence.pattern
-    kept = batch[pattern.kept] if pattern.dropped else batch
+    kept = pattern.select(batch)
     numeric: list[NumericRank] = []
     spectra: dict[Head, npt.NDArray[np.float64]] = {}
     for head in HEADS:
@@ -281,7 +281,7 @@ def crosscheck(
             rank = ranks[recipe.name]
             error = None if rank is None else max(rank - d.upper, 0) + min(rank - d.lower, 0)
             numeric.append(NumericRank(recipe, head, rank, error))
-    unit = _live_unit(net, kept)
+    unit = _live_unit(net, pattern)
     rescalings = []
     for k, exponent in enumerate(scales if unit else ()):
         if progress is not None:
@@ -296,9 +296,8 @@ def _power_of_two(exponent: int) -> str:
     return f"{2**exponent}" if exponent >= 0 else f"1/{2**-exponent}"
 
 
-def _live_unit(net: ReLUNetwork, batch: ArrayLike) -> tuple[int, int] | None:
+def _live_unit(net: ReLUNetwork, pattern: ActivationPattern) -> tuple[int, int] | None:
     """Find a hidden unit that is on somewhere, so that rescaling it moves the spectrum."""
-    pattern = activation_pattern(net, batch, on_kink="zero")
     dead = set(pattern.dead)
     for layer in range(net.depth - 1):
         for unit in range(net.widths[layer + 1]):

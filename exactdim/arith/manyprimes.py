@@ -29,6 +29,7 @@ __all__ = [
     "log2_minor_bound",
     "proved_rank",
     "scaled_integers",
+    "squared_row_norms",
 ]
 
 PRIME_BELOW = 2**62
@@ -88,11 +89,24 @@ def log2_minor_bound(A: ExactMatrix, order: int) -> int:
     >>> log2_minor_bound(QMatrix([[3, 4], [0, 1]]), 2)  # rows of norms 5 and 1
     3
     """
+    by_rows, by_columns = squared_row_norms(A), squared_row_norms(A.T)
+    return min(half_log2_of_largest(by_rows, order), half_log2_of_largest(by_columns, order))
+
+
+def squared_row_norms(A: ExactMatrix) -> list[int]:
+    """Compute the squared Euclidean norms of the rows of numerators.
+
+    Parameters
+    ----------
+    A : QMatrix of shape (m, n)
+
+    Returns
+    -------
+    list of int
+    """
     m, n = A.shape
     squares = [x * x for x in A.numerators()]
-    rows = [sum(squares[i * n : (i + 1) * n]) for i in range(m)]
-    columns = [sum(squares[j::n]) for j in range(n)]
-    return min(half_log2_of_largest(rows, order), half_log2_of_largest(columns, order))
+    return [sum(squares[i * n : (i + 1) * n]) for i in range(m)]
 
 
 def half_log2_of_largest(squared_norms: list[int], order: int) -> int:
@@ -167,9 +181,7 @@ class ManyPrimes(Generic[M]):
         if not self.gram:
             return log2_minor_bound(self.scaled, self.rank + 1)
         m, n = self.scaled.shape
-        squares = [x * x for x in self.scaled.numerators()]
-        by_rows = [sum(squares[i * n : (i + 1) * n]) for i in range(m)]
-        diagonal = by_rows if m <= n else [sum(squares[j::n]) for j in range(n)]
+        diagonal = squared_row_norms(self.scaled if m <= n else self.scaled.T)
         return 2 * half_log2_of_largest(diagonal, self.rank + 1)
 
     @property

@@ -105,7 +105,8 @@ class StructuralBounds:
 
     Notes
     -----
-    Iteration yields the cheap bounds first, so that a caller can stop as soon as one is met.
+    Iteration yields the `cheap` bounds first, then the `costly` ones, so that a caller can stop as
+    soon as one is met.
     """
 
     def __init__(self, factors: JacobianFactors) -> None:
@@ -114,8 +115,15 @@ class StructuralBounds:
         self.d = factors.outputs
 
     def __iter__(self) -> Iterator[Bound]:
-        yield self.parameters()
-        yield self.rows()
+        yield from self.cheap()
+        yield from self.costly()
+
+    def cheap(self) -> list[Bound]:
+        """Return the bounds that need no rank."""
+        return [self.parameters(), self.rows()]
+
+    def costly(self) -> Iterator[Bound]:
+        """Yield the bounds that need exact ranks, each computed when it is asked for."""
         yield self.input_rank()
         yield self.affine_pieces()
         yield self.layer_features()
@@ -222,7 +230,7 @@ class StructuralBounds:
         counted = len(self._representatives) - len(rows)
         value = self.d * counted
         if len(rows):
-            for A, B in self._unit_matrices(rows):
+            for _, A, B in self._unit_matrices(rows):
                 value += QMatrix.hstack([A, B]).rank() - B.rank()
             value += self.d * self.factors.features[-1][rows].rank()
         statement = (
@@ -295,9 +303,7 @@ class StructuralBounds:
             if not len(left):
                 return tuple(sorted(removed))
             try:
-                for (A, B), rows in zip(
-                    self._unit_matrices(left), self._unit_rows(left), strict=True
-                ):
+                for rows, A, B in self._unit_matrices(left):
                     both = reduce(QMatrix.hstack([A, B]), p)
                     for i in _coloops(both):
                         gain[int(rows[i])] += 1
@@ -358,22 +364,18 @@ class StructuralBounds:
     def _feature_ranks(self) -> dict[int, int]:
         return {}
 
-    def _unit_rows(self, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
-        """Yield, per hidden unit, the samples among `rows` at which its activation matters."""
-        for reach in self.factors.reach:
-            for unit in range(reach.shape[1]):
-                yield rows[reach[rows, unit]]
-
-    def _unit_matrices(self, rows: npt.NDArray[np.intp]) -> Iterator[tuple[QMatrix, QMatrix]]:
-        """Yield, per hidden unit, A (its masked inputs) and B (its layer's outputs)."""
-        relevant = self._unit_rows(rows)
-        for layer, mask in enumerate(self.factors.pattern.layers):
-            inputs, outputs = self.factors.features[layer], self.factors.features[layer + 1]
+    def _unit_matrices(
+        self, rows: npt.NDArray[np.intp]
+    ) -> Iterator[tuple[npt.NDArray[np.intp], QMatrix, QMatrix]]:
+        """Yield per hidden unit: samples where it matters, masked inputs, the layer's outputs."""
+        f = self.factors
+        for layer, (mask, reach) in enumerate(zip(f.pattern.layers, f.reach, strict=True)):
+            inputs, outputs = f.features[layer], f.features[layer + 1]
             for unit in range(mask.shape[1]):
-                picked = next(relevant)
+                picked = rows[reach[rows, unit]]
                 A = inputs[picked]
                 on = np.repeat(mask[picked, unit][:, None], A.shape[1], axis=1)
-                yield A.masked(on), outputs[picked]
+                yield picked, A.masked(on), outputs[picked]
 
 
 def _ray(row: tuple[int, ...]) -> tuple[int, ...]:

@@ -130,8 +130,7 @@ def local_dimension(
     batch = as_batch(X, net.widths[0])
     clock.tick(0, 4, "activation pattern")
     pattern = activation_pattern(net, batch, on_kink=on_kink)
-    kept = batch[pattern.kept] if pattern.dropped else batch
-    factors = JacobianFactors(net, kept, pattern, head)
+    factors = JacobianFactors(net, pattern.select(batch), pattern, head)
     search = _Search(factors, clock, error=error, seed=seed)
     stopped: Literal["interrupted", "max_seconds"] | None = None
     try:
@@ -202,7 +201,7 @@ class _Search:
         self.primes: list[int] = []
         self._rng = random.SystemRandom() if seed is None else random.Random(seed)
         self.structural = StructuralBounds(factors)
-        self.bounds: list[Bound] = [self.structural.parameters(), self.structural.rows()]
+        self.bounds = self.structural.cheap()
         # Before any prime: the empty minor, which is 1 modulo everything.
         self.lower = LowerEnd(2**61 - 1, (), ())
 
@@ -253,13 +252,14 @@ class _Search:
         self.draw()
         if self.large and proof != "full":
             return
-        for bound in self.structural:
+        costly = self.structural.costly()
+        while not self.closed:
             self.clock.check()
-            if self.closed:
-                return
             self.clock.tick(2, 4, f"rank in {len(self.lower.rows)}..{self.upper.value}")
-            if bound.name not in {"parameters", "rows"}:
-                self.bounds.append(bound)
+            bound = next(costly, None)
+            if bound is None:
+                return
+            self.bounds.append(bound)
 
     def draw(self) -> None:
         """Take the rank modulo one more random prime; keep the larger minor."""

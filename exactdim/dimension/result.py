@@ -206,8 +206,7 @@ class Dimension:
                 f"a certificate spells out a minor of order {len(rows)}; the checker, pure Python, "
                 f"is meant for {LARGEST_MINOR} at most. Take fewer samples for a certificate"
             )
-        kept = e.batch[e.pattern.kept] if e.pattern.dropped else e.batch
-        problem = JacobianFactors(e.net, kept, e.pattern, e.head)
+        problem = JacobianFactors(e.net, e.pattern.select(e.batch), e.pattern, e.head)
         _, columns = rank_profile(jacobian_rows(problem, rows, p), p)
         return LowerEnd(p, rows, tuple(columns))
 

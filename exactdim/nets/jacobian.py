@@ -22,6 +22,7 @@ import numpy.typing as npt
 from flint import nmod_mat
 
 from exactdim.arith import modular
+from exactdim.arith.manyprimes import squared_row_norms
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike
 from exactdim.errors import InvalidInput, TooLarge
@@ -217,7 +218,7 @@ class JacobianFactors:
         d = self.outputs
         totals = [0] * self.shape[0]
         for M, h in zip(self.sensitivities, self.features, strict=True):
-            left, right = _squared_norms(M), _squared_norms(h)
+            left, right = squared_row_norms(M), squared_row_norms(h)
             for row in range(len(totals)):
                 totals[row] += left[row] * right[row // d]
         return totals
@@ -260,12 +261,6 @@ def _weighted_square(A: nmod_mat, p: int, rng: random.Random) -> npt.NDArray[Any
     scaled = nmod_mat(m, n, [int(x) * weights[k % n] for k, x in enumerate(A.entries())], p)
     square = [int(x) for x in (scaled * A.transpose()).entries()]
     return np.array(square, dtype=object).reshape(m, m)
-
-
-def _squared_norms(A: QMatrix) -> list[int]:
-    m, n = A.shape
-    squares = [x * x for x in A.numerators()]
-    return [sum(squares[i * n : (i + 1) * n]) for i in range(m)]
 
 
 @overload
@@ -364,8 +359,7 @@ def jacobian_factors(
     head_matrix(head, net.widths[-1])  # refuse an unknown head before the long work
     batch = as_batch(X, net.widths[0])
     pattern = activation_pattern(net, batch, on_kink=on_kink)
-    kept = batch[pattern.kept] if pattern.dropped else batch
-    return JacobianFactors(net, kept, pattern, head)
+    return JacobianFactors(net, pattern.select(batch), pattern, head)
 
 
 def float_jacobian(

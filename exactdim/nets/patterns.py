@@ -79,6 +79,10 @@ class ActivationPattern:
         gone = set(self.dropped)
         return [i for i in range(self.n_samples) if i not in gone]
 
+    def select(self, batch: QMatrix) -> QMatrix:
+        """Return the samples of the given batch that the rows of the pattern belong to."""
+        return batch[self.kept] if self.dropped else batch
+
     @cached_property
     def distinct(self) -> int:
         """Number of distinct rows: the activation regions that the batch perceives."""
