@@ -114,7 +114,9 @@ def weighted_gram(
 
     Notes
     -----
-    O((n d)^2 sum N_l + n^2 sum N_l) operations and one matrix of that size in memory.
+    Layer by layer ``(M diag(u) M^T) o (h~ diag(s) h~^T (x) 1 1^T)`` with uniform u and s: O((n d)^2
+    sum N_l + n^2 sum N_l) operations, independent of P, and one matrix of that size in memory. A
+    plain Gram matrix (D = I) can lose rank modulo arbitrarily large primes.
     """
     rng = rng or random.SystemRandom()
     rows, d = problem.shape[0], problem.outputs

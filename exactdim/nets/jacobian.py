@@ -12,7 +12,6 @@ every p, so its rank is that of ``(I (x) C) J`` and no exponential is needed (T2
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, overload
@@ -222,45 +221,6 @@ class JacobianFactors:
             for row in range(len(totals)):
                 totals[row] += left[row] * right[row // d]
         return totals
-
-    def weighted_gram(self, p: int, rng: random.Random | None = None) -> nmod_mat:
-        """Return ``J D J^T`` modulo a prime for a random diagonal D with Kronecker structure.
-
-        Parameters
-        ----------
-        p : int
-            A prime that divides no denominator of the network or the batch.
-        rng : random.Random, optional
-            Source of the weights; the operating system's entropy by default.
-
-        Returns
-        -------
-        flint.nmod_mat of shape (n * d, n * d)
-            Its rank never exceeds that of J modulo p, and equals it with probability at least
-            ``1 - 2 rank / p``.
-
-        Notes
-        -----
-        T24. Layer by layer ``(M diag(u) M^T) o (h~ diag(s) h~^T (x) 1 1^T)`` with uniform u
-        and s; cost O((n d)^2 sum N_l), independent of P. Plain Gram matrices (D = I) can lose rank
-        modulo p for arbitrarily large p.
-        """
-        rng = rng or random.SystemRandom()
-        rows, d = self.shape[0], self.outputs
-        total = np.zeros((rows, rows), dtype=object)
-        for M, h in zip(self.sensitivities, self.features, strict=True):
-            left = _weighted_square(modular.reduce(M, p), p, rng)
-            right = _weighted_square(modular.reduce(h, p), p, rng)
-            total = (total + left * np.repeat(np.repeat(right, d, axis=0), d, axis=1)) % p
-        return nmod_mat(rows, rows, total.ravel().tolist(), p)
-
-
-def _weighted_square(A: nmod_mat, p: int, rng: random.Random) -> npt.NDArray[Any]:
-    m, n = A.nrows(), A.ncols()
-    weights = [rng.randrange(p) for _ in range(n)]
-    scaled = nmod_mat(m, n, [int(x) * weights[k % n] for k, x in enumerate(A.entries())], p)
-    square = [int(x) for x in (scaled * A.transpose()).entries()]
-    return np.array(square, dtype=object).reshape(m, m)
 
 
 @overload
