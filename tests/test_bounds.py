@@ -7,6 +7,7 @@ from networks import problems
 
 import exactdim as ed
 from exactdim.dimension.bounds import StructuralBounds
+from exactdim.dimension.choice import choose
 from exactdim.nets.jacobian import jacobian_factors
 
 heads = st.sampled_from(["logits", "softmax"])
@@ -129,12 +130,51 @@ def test_removing_a_rare_sample_pays():
     X[7, 4:] = 1
     net = ed.ReLUNetwork.random((9, 6, 1), seed=3)
     bounds = StructuralBounds(jacobian_factors(net, X))
-    removed = bounds.rare_samples()
+    removed, shared = choose(bounds.units)
     assert 7 in removed
-    sharper = bounds.unit_relations(removed)
+    sharper = bounds.unit_relations(removed, shared)
     assert sharper.value < bounds.unit_relations().value
     rank = oracles.rank(ed.jacobian(net, X).tolist())
     assert sharper.value >= rank
+
+
+def test_a_feature_that_few_samples_light_pays():
+    """A unit that is on at one sample only gives each unit of the next layer one direction, but
+    all of them together move no more than the one output."""
+    rng = np.random.default_rng(5)
+    hidden = [[0, 0, 1], [1, 0, 0], [0, 1, 0], [1, 1, 0]]
+    mixed = rng.integers(-3, 4, (6, 4))
+    mixed[:, 0] = rng.integers(1, 4, 6)
+    biases = [[-5, 1, 1, 1], [0.25] * 6, [0]]
+    net = ed.ReLUNetwork([hidden, mixed.tolist(), [[1, 2, 3, 4, 5, 6]]], biases)
+    X = rng.integers(0, 4, (30, 3))
+    X[0, 2] = 9  # alone above the threshold of the first unit
+    bounds = StructuralBounds(jacobian_factors(net, X))
+    plain = bounds.unit_relations().value
+    shared = bounds.unit_relations((), [(1, 0)]).value
+    removed = bounds.unit_relations((0,)).value
+    rank = oracles.rank(ed.jacobian(net, X).tolist())
+    assert rank <= min(shared, removed)
+    assert shared < plain
+    assert bounds.unit_relations(*choose(bounds.units)).value <= min(shared, removed, plain)
+
+
+@given(problems(min_depth=2), heads, st.data())
+def test_every_choice_of_samples_and_features_is_a_bound(problem, head, data):
+    """T9.8 is a theorem about every choice of samples and features."""
+    net, X = problem
+    bounds = StructuralBounds(jacobian_factors(net, X, head=head, on_kink="zero"))
+    rank = oracles.rank(bounds.factors.dense.tolist())
+    features = [
+        (layer, j)
+        for layer in range(net.depth - 1)
+        for j in range(bounds.factors.features[layer].shape[1])
+    ]
+    removed = data.draw(st.sets(st.integers(0, len(X) - 1)))
+    shared = data.draw(st.lists(st.sampled_from(features), unique=True))
+    assert bounds.unit_relations(removed, shared).value >= rank
+    removed, shared = choose(bounds.units)
+    assert bounds.unit_relations(removed, shared).value >= rank
 
 
 def test_output_span_beats_rows_in_narrow_networks():

@@ -221,8 +221,8 @@ def test_tampering_with_a_kernel_is_rejected(with_kernel, kind):
 
 
 def spelled_out_kernel():
-    net = ed.ReLUNetwork.random((10, 8, 8, 8, 5), seed=0)
-    batch = np.random.default_rng(0).standard_normal((200, 10)).astype(np.float32)
+    net = ed.ReLUNetwork.random((3, 5, 4, 2), seed=7)
+    batch = np.round(np.random.default_rng(7).standard_normal((30, 3)) * 8) / 8
     return json.loads(ed.local_dimension(net, batch).certificate().to_json())
 
 
@@ -285,9 +285,8 @@ def test_removed_samples_are_checked():
     batch[:, 4:] = 0
     batch[7, 4:] = 1
     net = ed.ReLUNetwork.random((9, 6, 1), seed=3)
-    factors = jacobian_factors(net, batch)
-    bounds = StructuralBounds(factors)
-    bound = bounds.unit_relations(bounds.rare_samples())
+    bounds = StructuralBounds(jacobian_factors(net, batch))
+    bound = bounds.unit_relations([7])
     data = json.loads(ed.local_dimension(net, batch).certificate().to_json())
     assert bound.value == data["claim"]["rank"]
     for removed, fine in (
@@ -299,8 +298,101 @@ def test_removed_samples_are_checked():
         (["7"], False),
         ("7", False),
     ):
-        data["witness"]["upper"] = {"reason": "unit-relations", "removed": removed}
+        data["witness"]["upper"] = {"reason": bound.name, **bound.witness, "removed": removed}
         assert bool(check(reseal(data))) == fine, removed
+
+
+def related_units(side):
+    """Equal inputs, or few samples on common rays: relations between columns, or rows."""
+    rng = np.random.default_rng(0)
+    if side == "columns":
+        batch = rng.integers(-3, 4, (25, 4)) / 2
+        batch[:, 3] = batch[:, 0] - 2 * batch[:, 1]
+        return ed.ReLUNetwork.random((4, 5, 3, 1), seed=0, bias=False), batch
+    batch = rng.integers(-3, 4, (8, 12)) / 2
+    batch[4:] = 3 * batch[:4]
+    return ed.ReLUNetwork.random((12, 5, 3, 1), seed=0, bias=False), batch
+
+
+@pytest.mark.parametrize("side", ["columns", "rows"])
+def test_relations_of_units_are_checked(side):
+    net, batch = related_units(side)
+    bounds = StructuralBounds(jacobian_factors(net, batch, on_kink="drop"))
+    bound = bounds.unit_relations((), [(1, 0)])
+    assert side in {entry["side"] for entry in bound.witness["relations"]}
+    honest = json.loads(ed.local_dimension(net, batch, on_kink="drop").certificate().to_json())
+    upper = {"reason": bound.name, **bound.witness}
+    problem = checker.read_problem(
+        honest["claim"], honest["problem"], honest["witness"]["dropped"],
+        honest["witness"]["patterns"],
+    )  # fmt: skip
+    value = checker.by_unit_relations(problem, upper)
+    assert value == bound.value
+
+    def outcome(change):
+        tampered = copy.deepcopy(upper)
+        change(tampered)
+        try:
+            return checker.by_unit_relations(problem, tampered)
+        except checker.Rejected:
+            return None
+
+    for place, entry in enumerate(upper["relations"]):
+        vector = entry["vectors"][0]
+        key = next(iter(vector))
+
+        def edit(change, place=place):
+            return lambda u: change(u["relations"][place])
+
+        changes = [
+            edit(lambda e, key=key: e["vectors"][0].update({key: "12345678"})),
+            edit(lambda e: e["vectors"].append(e["vectors"][0])),
+            edit(lambda e: e["vectors"].append({})),
+            edit(lambda e: e["vectors"].append({"999999": "1"})),
+            edit(lambda e: e.update(side="rows" if e["side"] == "columns" else "columns")),
+            edit(lambda e: e.update(side="diagonals")),
+            edit(lambda e: e.update(unit=[0, 99])),
+            edit(lambda e: e.update(unit=[0])),
+            edit(lambda e: e.update(extra=1)),
+            lambda u, place=place: u["relations"].append(u["relations"][place]),
+            lambda u: u.update(shared=[[0, 0], [0, 0]]),
+            lambda u: u.update(shared=[[9, 0]]),
+            lambda u: u.update(shared=[[0]]),
+            lambda u: u.update(shared=[0]),
+            lambda u: u.update(removed=[0, 0]),
+        ]
+        for number, change in enumerate(changes):
+            assert outcome(change) is None, (place, number)
+        # Without its relations a unit counts for more.
+        assert outcome(lambda u, place=place: u["relations"].pop(place)) >= value
+
+
+def test_zero_columns_and_rows_that_are_off_are_no_relations():
+    net = ed.ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]]], [[0, 0], [0]])
+    batch = [[1, 0], [2, 0], [3, -1], [-1, -2], [-2, -3]]
+    honest = json.loads(ed.local_dimension(net, batch, on_kink="zero").certificate().to_json())
+    problem = checker.read_problem(
+        honest["claim"], honest["problem"], [], honest["witness"]["patterns"]
+    )
+    bounds = StructuralBounds(jacobian_factors(net, batch, on_kink="zero"))
+    bound = bounds.unit_relations()
+    known = {repr(e["unit"]): e for e in bound.witness["relations"]}
+    assert checker.by_unit_relations(problem, dict(bound.witness)) == bound.value
+    for unit in ([0, 0], [0, 1], None):
+        if repr(unit) in known:
+            continue
+        for side, vectors in (
+            ("columns", [{"1": "1"}]),  # zero wherever the unit is on
+            ("rows", [{"3": "1", "4": "-1"}]),  # both are off, and equal there
+            ("rows", [{"3": "1"}]),
+        ):
+            entry = {"unit": unit, "side": side, "vectors": vectors}
+            witness = {**bound.witness, "relations": [*bound.witness["relations"], entry]}
+            try:
+                value = checker.by_unit_relations(problem, witness)
+            except checker.Rejected:
+                continue
+            assert value >= bound.value, (unit, side)
 
 
 def test_kinks_are_told_apart():

@@ -15,12 +15,21 @@ import numpy as np
 import numpy.typing as npt
 from flint import nmod_mat
 
-from exactdim.arith.modular import pivots_of_residues
+from exactdim.arith.modular import pivot_columns, pivots_of_residues
 from exactdim.arith.parallel import ForEach, strip_workers
 from exactdim.arith.rationals import FloatArray
 from exactdim.errors import InvalidInput
 
-__all__ = ["INNER", "PRIME_BITS", "centred", "matmul_mod", "rank_profile", "reduce_in_place"]
+__all__ = [
+    "INNER",
+    "PRIME_BITS",
+    "centred",
+    "independent_columns",
+    "inverse_mod",
+    "matmul_mod",
+    "rank_profile",
+    "reduce_in_place",
+]
 
 PRIME_BITS = 23
 """Width of the primes: 448 products of centred residues stay below 2**53."""
@@ -106,6 +115,62 @@ def matmul_mod(A: FloatArray, B: FloatArray, p: int) -> FloatArray:
     return out
 
 
+def inverse_mod(S: FloatArray, p: int) -> FloatArray:
+    """Invert a square matrix modulo p, by halves, so that few numbers are converted.
+
+    Parameters
+    ----------
+    S : float64 array of shape (n, n)
+        Centred residues.
+    p : int
+
+    Returns
+    -------
+    float64 array of shape (n, n)
+
+    Raises
+    ------
+    ZeroDivisionError
+        If the determinant is zero modulo p.
+    """
+    if len(S) <= SMALL:
+        return _flint_inverse(S, p)
+    h = len(S) // 2
+    try:
+        top = inverse_mod(S[:h, :h], p)
+        left = matmul_mod(S[h:, :h], top, p)
+        schur = S[h:, h:] - matmul_mod(left, S[:h, h:], p)
+        reduce_in_place(schur, p)
+        corner = inverse_mod(schur, p)
+    except ZeroDivisionError:  # a leading minor is zero, the block itself need not be singular
+        return _flint_inverse(S, p)
+    right = matmul_mod(top, S[:h, h:], p)
+    out = np.empty_like(S)
+    out[h:, h:] = corner
+    out[h:, :h] = -matmul_mod(corner, left, p)
+    out[:h, h:] = -matmul_mod(right, corner, p)
+    out[:h, :h] = top - matmul_mod(right, out[h:, :h], p)
+    reduce_in_place(out, p)
+    return out
+
+
+def independent_columns(A: FloatArray, p: int) -> list[int]:
+    """Find the lexicographically first columns that span all of them modulo p.
+
+    Parameters
+    ----------
+    A : float64 array of shape (m, n)
+        Centred residues.
+    p : int
+
+    Returns
+    -------
+    list of int
+        Increasing.
+    """
+    return pivot_columns(_to_flint(A, p))
+
+
 def rank_profile(
     A: FloatArray,
     p: int,
@@ -169,7 +234,7 @@ def _rank_profile(
             rows, columns = rows[:size], columns[:size]
             if rows:
                 part = A[np.ix_(np.add(rows, done), np.add(columns, done))]
-                inverse = _inverse(part, p)
+                inverse = inverse_mod(part, p)
         _bring_to_front(A, row_at, done, rows, axis=0)
         _bring_to_front(A, column_at, done, columns, axis=1)
         found = len(rows)
@@ -206,37 +271,14 @@ def _eliminate(
 def _pivot_block(S: FloatArray, p: int) -> tuple[list[int], list[int], FloatArray]:
     """Find pivots inside a square block, and the inverse of the pivot minor."""
     try:
-        return list(range(len(S))), list(range(len(S))), _inverse(S, p)
+        return list(range(len(S))), list(range(len(S))), inverse_mod(S, p)
     except ZeroDivisionError:
         rows, columns = _pivots_of(S, p)
-        return rows, columns, _inverse(S[np.ix_(rows, columns)], p) if rows else S[:0, :0]
+        return rows, columns, inverse_mod(S[np.ix_(rows, columns)], p) if rows else S[:0, :0]
 
 
 def _pivots_of(S: FloatArray, p: int) -> tuple[list[int], list[int]]:
     return pivots_of_residues(_to_flint(S, p))
-
-
-def _inverse(S: FloatArray, p: int) -> FloatArray:
-    """Invert a square block, or raise ZeroDivisionError; by halves, to convert few numbers."""
-    if len(S) <= SMALL:
-        return _flint_inverse(S, p)
-    h = len(S) // 2
-    try:
-        top = _inverse(S[:h, :h], p)
-        left = matmul_mod(S[h:, :h], top, p)
-        schur = S[h:, h:] - matmul_mod(left, S[:h, h:], p)
-        reduce_in_place(schur, p)
-        corner = _inverse(schur, p)
-    except ZeroDivisionError:  # a leading minor is zero, the block itself need not be singular
-        return _flint_inverse(S, p)
-    right = matmul_mod(top, S[:h, h:], p)
-    out = np.empty_like(S)
-    out[h:, h:] = corner
-    out[h:, :h] = -matmul_mod(corner, left, p)
-    out[:h, h:] = -matmul_mod(right, corner, p)
-    out[:h, :h] = top - matmul_mod(right, out[h:, :h], p)
-    reduce_in_place(out, p)
-    return out
 
 
 def _flint_inverse(S: FloatArray, p: int) -> FloatArray:

@@ -208,10 +208,20 @@ def pivots_of_residues(residues: nmod_mat) -> tuple[list[int], list[int]]:
     """
     # Any basis of the rows and any basis of the columns meet in a nonzero minor: the chosen columns
     # span all columns, hence also those of the chosen rows, which have full row rank.
-    return _pivot_columns(residues.transpose()), _pivot_columns(residues)
+    return pivot_columns(residues.transpose()), pivot_columns(residues)
 
 
-def _pivot_columns(residues: nmod_mat) -> list[int]:
+def pivot_columns(residues: nmod_mat) -> list[int]:
+    """Find the lexicographically first independent columns of a matrix of residues.
+
+    Parameters
+    ----------
+    residues : flint.nmod_mat
+
+    Returns
+    -------
+    list of int
+    """
     if not residues.nrows() or not residues.ncols():
         return []
     echelon, found = residues.rref()

@@ -9,22 +9,18 @@ Source: arXiv 2402.08269; T7, T9 and T28.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from flint import nmod_mat
-
 from exactdim.arith.circuits import Circuits
 from exactdim.arith.matrix import QMatrix
-from exactdim.arith.modular import reduce
 from exactdim.arith.primes import descending_primes
 from exactdim.arith.rationals import ArrayLike
-from exactdim.errors import DenominatorDivisible
+from exactdim.dimension.choice import choose
+from exactdim.dimension.units import Feature, UnitSpans
 from exactdim.evidence.certificate import spell
 from exactdim.nets.formats import NetworkLike
 from exactdim.nets.jacobian import Head, JacobianFactors, head_matrix, jacobian_factors
@@ -122,17 +118,28 @@ class StructuralBounds:
         """Return the bounds that need no rank."""
         return [self.parameters(), self.rows()]
 
-    def costly(self) -> Iterator[Bound]:
-        """Yield the bounds that need exact ranks, each computed when it is asked for."""
+    def costly(
+        self, enough: int = 0, tick: Callable[[int, int], None] | None = None
+    ) -> Iterator[Bound]:
+        """Yield the bounds that need exact ranks, each computed when it is asked for.
+
+        Parameters
+        ----------
+        enough : int
+            A bound this small is not made smaller.
+        tick : callable, optional
+            Called as ``tick(done, total)`` within the last and longest; may raise to stop.
+
+        Yields
+        ------
+        Bound
+        """
         yield self.input_rank()
         yield self.affine_pieces()
         yield self.layer_features()
         if self._lost_outputs:
             yield self.output_span()
-        yield self.unit_relations()
-        removed = self.rare_samples()
-        if removed:
-            yield self.unit_relations(removed)
+        yield self.unit_relations(*choose(self.units, enough, tick), tick)
 
     # -- the bounds ---------------------------------------------------------------------------
 
@@ -204,14 +211,24 @@ class StructuralBounds:
         parts = " + ".join(f"{u}*{r}" for u, r in zip(units, ranks, strict=True))
         return Bound("layer-features", value, f"{parts}, units times rank of their inputs by layer")
 
-    def unit_relations(self, removed: tuple[int, ...] = ()) -> Bound:
-        """Bound by what each unit can add to the span of its own layer (T9.6, T9.7).
+    def unit_relations(
+        self,
+        removed: Iterable[int] = (),
+        shared: Sequence[Feature] = (),
+        tick: Callable[[int, int], None] | None = None,
+    ) -> Bound:
+        """Bound by what each unit can add to the span of its own layer (T9.6-T9.8).
 
         Parameters
         ----------
-        removed : tuple of int
+        removed : iterable of int
             Samples whose rows are counted in full; the rest of the bound ignores them. Any choice
             is valid.
+        shared : sequence of (int, int)
+            Features ``(layer, input)`` that are counted for all units of the layer together. Any
+            choice is valid.
+        tick : callable, optional
+            Called as ``tick(units done, units)``; may raise to stop.
 
         Returns
         -------
@@ -225,21 +242,21 @@ class StructuralBounds:
         input. Only samples at which the unit's activation moves an output need to be looked at
         (a sharpening of T9.6: the relation is needed nowhere else).
         """
-        gone = set(removed)
-        rows = np.array([i for i in self._representatives if i not in gone], dtype=np.intp)
-        counted = len(self._representatives) - len(rows)
-        value = self.d * counted
-        if len(rows):
-            for _, A, B in self._unit_matrices(rows):
-                value += QMatrix.hstack([A, B]).rank() - B.rank()
-            value += self.d * self.factors.features[-1][rows].rank()
+        gone = set(removed) & set(self._representatives)
+        total = self.units.bound(gone, shared, tick)
         statement = (
             "what each hidden unit adds to the span of its layer's outputs, plus the last layer"
         )
-        if counted:
-            statement += f", after counting {counted} samples with all their {self.d} rows"
-        witness = {"removed": sorted(i for i in range(self._n) if self._first_equal[i] in gone)}
-        return Bound("unit-relations", value, statement, witness)
+        if gone:
+            statement += f", after counting {len(gone)} samples with all their {self.d} rows"
+        if shared:
+            statement += f" and {len(shared)} rare features for all units together"
+        witness = {
+            "removed": [i for i in range(self._n) if self._first_equal[i] in gone],
+            "shared": [list(feature) for feature in shared],
+            "relations": total.relations,
+        }
+        return Bound("unit-relations", total.value, statement, witness)
 
     def output_span(self) -> Bound:
         """Bound by the outputs that the hidden layers can move, plus what the last layer adds.
@@ -282,42 +299,6 @@ class StructuralBounds:
             {"relations": proved},
         )
 
-    # -- the choice of samples to remove --------------------------------------------------------
-
-    def rare_samples(self) -> tuple[int, ...]:
-        """Propose samples that are cheaper to count in full than to leave in (T9.7).
-
-        A sample whose removal lowers the ranks of the units by more than d costs less as d rows.
-        The search works modulo a prime; it only proposes, and `unit_relations` proves.
-
-        Returns
-        -------
-        tuple of int
-            Empty if no sample pays.
-        """
-        p = next(descending_primes())
-        removed: set[int] = set()
-        while True:
-            left = np.array([i for i in self._representatives if i not in removed], dtype=np.intp)
-            gain = dict.fromkeys(left.tolist(), 0)
-            if not len(left):
-                return tuple(sorted(removed))
-            try:
-                for rows, A, B in self._unit_matrices(left):
-                    both = reduce(QMatrix.hstack([A, B]), p)
-                    for i in _coloops(both):
-                        gain[int(rows[i])] += 1
-                    for i in _coloops(reduce(B, p)):
-                        gain[int(rows[i])] -= 1
-                for i in _coloops(reduce(self.factors.features[-1][left], p)):
-                    gain[int(left[i])] += self.d
-            except DenominatorDivisible:
-                return ()
-            paying = {i for i, g in gain.items() if g > self.d}
-            if not paying:
-                return tuple(sorted(removed))
-            removed |= paying
-
     # -- shared pieces --------------------------------------------------------------------------
 
     @property
@@ -336,6 +317,11 @@ class StructuralBounds:
         first: dict[tuple[tuple[int, ...], bytes], int] = {}
         keys = zip(self._batch_rows, self._pattern_words, strict=True)
         return [first.setdefault(key, i) for i, key in enumerate(keys)]
+
+    @cached_property
+    def units(self) -> UnitSpans:
+        """The hidden units at the distinct samples."""
+        return UnitSpans(self.factors, self._representatives)
 
     @cached_property
     def _pattern_words(self) -> list[bytes]:
@@ -364,38 +350,7 @@ class StructuralBounds:
     def _feature_ranks(self) -> dict[int, int]:
         return {}
 
-    def _unit_matrices(
-        self, rows: npt.NDArray[np.intp]
-    ) -> Iterator[tuple[npt.NDArray[np.intp], QMatrix, QMatrix]]:
-        """Yield per hidden unit: samples where it matters, masked inputs, the layer's outputs."""
-        f = self.factors
-        for layer, (mask, reach) in enumerate(zip(f.pattern.layers, f.reach, strict=True)):
-            inputs, outputs = f.features[layer], f.features[layer + 1]
-            for unit in range(mask.shape[1]):
-                picked = rows[reach[rows, unit]]
-                A = inputs[picked]
-                on = np.repeat(mask[picked, unit][:, None], A.shape[1], axis=1)
-                yield picked, A.masked(on), outputs[picked]
-
 
 def _ray(row: tuple[int, ...]) -> tuple[int, ...]:
     content = gcd(*row)
     return tuple(x // content for x in row) if content else row
-
-
-def _coloops(A: nmod_mat) -> list[int]:
-    """Rows that lie outside the span of all other rows, modulo p."""
-    m, n = A.nrows(), A.ncols()
-    if not m or not n:
-        return []
-    echelon, rank = A.transpose().rref()
-    table = [int(x) for x in echelon.entries()]
-    out = []
-    column = 0
-    for r in range(rank):
-        row = table[r * m : (r + 1) * m]
-        while not row[column]:
-            column += 1
-        if not any(row[column + 1 :]):
-            out.append(column)
-    return out

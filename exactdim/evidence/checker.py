@@ -643,20 +643,132 @@ def left_kernel(table: Table) -> Table:
 
 
 def by_unit_relations(problem: Problem, witness: dict[str, Any]) -> int:
-    """Count what each unit adds to the span of its layer's outputs; some samples in full."""
-    removed = set(indices(witness["removed"], problem.n, "removed"))
-    value = problem.d * len({tuple(problem.inputs[i]) for i in removed})
-    left = [i for i in range(problem.n) if i not in removed]
-    for layer, mask in enumerate(problem.masks):
-        inputs, outputs = problem.features[layer], problem.features[layer + 1]
+    """Count what each unit adds to the span of its layer's outputs; some things apart."""
+    removed = indices(witness["removed"], problem.n, "removed")
+    shared = read_shared(problem, witness["shared"])
+    relations = read_relations(problem, witness["relations"])
+    gone = {tuple(problem.inputs[i]) for i in removed}
+    first = {tuple(x): i for i, x in reversed(list(enumerate(problem.inputs)))}
+    left = sorted(i for x, i in first.items() if x not in gone)  # equal samples have equal rows
+    value = problem.d * len(gone)
+    value += sum(shared_rank(problem, layer, j, left) for layer, j in shared)
+    for layer in range(len(problem.masks)):
+        known = [j for at, j in shared if at == layer]
         for k in range(problem.widths[layer + 1]):
             rows = [i for i in left if problem.reach[layer][i][k]]
-            zero = [0] * len(inputs[0])
-            A = [inputs[i] if mask[i][k] else zero for i in rows]
-            B = [outputs[i] for i in rows]
-            both = [a + b for a, b in zip(A, B, strict=True)]
-            value += exact_rank(both) - exact_rank(B)
-    return value + problem.d * exact_rank([problem.features[-1][i] for i in left])
+            value += unit_rank(problem, layer, k, rows, relations.pop((layer, k), None))
+            fixed = [
+                [problem.features[layer][i][j] if problem.masks[layer][i][k] else 0 for j in known]
+                + problem.features[layer + 1][i]
+                for i in rows
+            ]
+            value -= rank_mod(fixed, P61)
+    last = {i: problem.features[-1][i] for i in left}
+    return value + problem.d * rank_from_above(last, {}, relations.pop(None, None))
+
+
+Relations: TypeAlias = "tuple[str, list[dict[int, int]]]"
+
+
+def read_shared(problem: Problem, items: Any) -> list[tuple[int, int]]:
+    """Read features as pairs of a hidden layer and one of its inputs."""
+    out = []
+    for item in listed(items, "shared"):
+        if len(listed(item, "a shared feature")) != 2:
+            reject("a shared feature is no pair (layer, input)")
+        layer = index(item[0], len(problem.masks), "layer of a shared feature")
+        columns = problem.layers[layer].columns
+        out.append((layer, index(item[1], columns, "input of a shared feature")))
+    if len(set(out)) < len(out):
+        reject("a shared feature is named twice")
+    return out
+
+
+def read_relations(problem: Problem, items: Any) -> dict[tuple[int, int] | None, Relations]:
+    """Read the relations of each unit; the key None stands for the last layer."""
+    out: dict[tuple[int, int] | None, Relations] = {}
+    for item in listed(items, "relations"):
+        keys(item, "an entry of relations", "unit side vectors")
+        unit: tuple[int, int] | None = None
+        if item["unit"] is not None:
+            if len(listed(item["unit"], "a unit")) != 2:
+                reject("a unit is no pair (layer, unit)")
+            layer = index(item["unit"][0], len(problem.masks), "layer of a unit")
+            unit = (layer, index(item["unit"][1], problem.widths[layer + 1], "a unit"))
+        if unit in out:
+            reject("relations of a unit are given twice")
+        if item["side"] not in ("columns", "rows"):
+            reject(f"side is {item['side']!a:.40}, not 'columns' or 'rows'")
+        size = problem.n
+        if item["side"] == "columns":
+            layer = len(problem.layers) - 1 if unit is None else unit[0]
+            size = problem.layers[layer].columns
+            if unit is not None:
+                size += problem.layers[layer + 1].columns
+        vectors = [
+            sparse_vector(v, size, "a relation") for v in listed(item["vectors"], "relations")
+        ]
+        out[unit] = (item["side"], vectors)
+    return out
+
+
+def shared_rank(problem: Problem, layer: int, j: int, samples: list[int]) -> int:
+    """Compute the rank of the columns that belong to one input of a layer."""
+    d, h = problem.d, problem.features[layer]
+    return exact_rank([
+        [h[i][j] * x for x in problem.sensitivities[layer][r]]
+        for i in samples
+        if h[i][j]
+        for r in range(i * d, (i + 1) * d)
+    ])
+
+
+def unit_rank(
+    problem: Problem, layer: int, k: int, rows: list[int], relations: Relations | None
+) -> int:
+    """Bound the rank of ``[A | B]`` of a unit from above.
+
+    The unit's own column of B is A times its weights, so it is left out.
+    """
+    on: dict[int, Row] = {}
+    off: dict[int, Row] = {}
+    scale, width = problem.layers[layer].scale, problem.layers[layer].columns
+    for i in rows:
+        outputs = list(problem.features[layer + 1][i])
+        outputs[k] = 0
+        if problem.masks[layer][i][k]:  # integers of both layers over the same denominator
+            on[i] = [scale * x for x in problem.features[layer][i]] + outputs
+        else:
+            off[i] = [0] * width + outputs
+    return rank_from_above(on, off, relations)
+
+
+def rank_from_above(on: dict[int, Row], off: dict[int, Row], relations: Relations | None) -> int:
+    """Bound the rank of rows, named by samples, by counting.
+
+    Count the nonzero columns less relations between them; or the rows that are on, and the rank of
+    the others, less relations between rows that are independent in the rows that are on.
+    """
+    table = {**on, **off}
+    counted = [any(column) for column in zip(*table.values(), strict=True)]
+    side, vectors = relations or ("rows", [])
+    if side == "columns":
+        for v in vectors:
+            if not all(c < len(counted) and counted[c] for c in v):
+                reject("a relation names a column that is zero or left out")
+            if any(sum(x * row[c] for c, x in v.items()) for row in table.values()):
+                reject("a relation between columns does not hold")
+        check_independent(vectors, "relations")
+        return sum(counted) - len(vectors)
+    if rank_mod(table.values(), P61) == sum(counted):
+        return sum(counted)
+    for v in vectors:
+        if not all(i in table for i in v):
+            reject("a relation names a sample that does not count")
+        if any(sum(x * table[i][c] for i, x in v.items()) for c in range(len(counted))):
+            reject("a relation between rows does not hold")
+    check_independent([{i: x for i, x in v.items() if i in on} for v in vectors], "relations")
+    return min(sum(counted), len(on) + exact_rank(list(off.values())) - len(vectors))
 
 
 def by_kernel(problem: Problem, witness: dict[str, Any]) -> int:
@@ -798,7 +910,7 @@ UPPER: dict[str, tuple[str, Callable[[Problem, dict[str, Any]], int]]] = {
     "input-rank": ("reason", by_input_rank),
     "layer-features": ("reason", by_layer_features),
     "output-span": ("reason relations", by_output_span),
-    "unit-relations": ("reason removed", by_unit_relations),
+    "unit-relations": ("reason removed shared relations", by_unit_relations),
     "kernel": ("reason side vectors", by_kernel),
     "many-primes": ("reason matrix primes", by_many_primes),
 }
