@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exactdim.dimension.result import Dimension as Dimension
     from exactdim.evidence.certificate import Certificate as Certificate
     from exactdim.evidence.certificate import verify as verify
+    from exactdim.monitor import LocalDimensionMonitor as LocalDimensionMonitor
     from exactdim.nets.formats import as_network as as_network
     from exactdim.nets.jacobian import jacobian as jacobian
     from exactdim.nets.network import ReLUNetwork as ReLUNetwork
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Certificate": "evidence.certificate",
     "Dimension": "dimension.result",
+    "LocalDimensionMonitor": "monitor",
     "QMatrix": "arith.matrix",
     "ReLUNetwork": "nets.network",
     "activation_pattern": "nets.patterns",

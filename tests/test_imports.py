@@ -8,6 +8,7 @@ import pytest
 import exactdim
 
 HEAVY = ["torch", "cvxpy", "sympy", "hypothesis", "matplotlib", "scipy", "networkx", "safetensors"]
+HEAVY += ["lightning"]
 
 
 def loaded_by(statement):
