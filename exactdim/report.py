@@ -19,6 +19,7 @@ from rich.table import Table
 import exactdim
 from exactdim.demo import STAGES, DemoRow
 from exactdim.dimension.bounds import Bound
+from exactdim.dimension.lower import LowerEnd
 from exactdim.dimension.result import Dimension
 from exactdim.numeric import RECIPES, CrosscheckReport
 
@@ -27,8 +28,7 @@ def print_dimension(d: Dimension) -> None:
     """Print a local dimension with both ends and their reasons."""
     write(str(d))
     upper, lower = d.evidence.upper, d.evidence.lower
-    what = "that many rows are independent" if lower.columns is None else "a minor of that order"
-    why = f"{what} {'' if lower.columns is None else 'is nonzero '}modulo {lower.modulus}"
+    why = f"{_named(lower)} modulo {lower.modulus}"
     write(f"  at least {d.lower}: {why if d.lower else 'nothing is less'}")
     write(fill(f"  at most  {upper.value}: {upper.statement}", _width(), subsequent_indent="    "))
     pattern = d.evidence.pattern
@@ -36,6 +36,16 @@ def print_dimension(d: Dimension) -> None:
         f"  {pattern.distinct} distinct patterns, {len(pattern.dead)} dead and "
         f"{len(pattern.always_on)} always-on units, {pattern.n_exact} signs decided exactly"
     )
+
+
+def _named(lower: LowerEnd) -> str:
+    if lower.rows is not None and lower.columns is not None:
+        return "a minor of that order is nonzero"
+    if lower.rows is not None:
+        return "that many rows are independent"
+    if lower.columns is not None:
+        return "that many columns are independent"
+    return "that many sums of rows are independent"
 
 
 def print_crosscheck(report: CrosscheckReport) -> None:

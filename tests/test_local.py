@@ -1,4 +1,8 @@
+import contextlib
+import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -249,15 +253,10 @@ def test_order_and_repetition_of_samples_do_not_matter(problem, data):
 
 
 def test_an_interrupt_never_counts_a_prime_whose_rank_was_lost(monkeypatch):
-    real, calls = local.LowerEnd, []
-
     def interrupted(*arguments):
-        calls.append(arguments)
-        if len(calls) == 2:  # the first call makes the empty minor
-            raise KeyboardInterrupt
-        return real(*arguments)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(local, "LowerEnd", interrupted)
+    monkeypatch.setattr(local, "lower_end", interrupted)
     net = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
     d = ed.local_dimension(net, [[0], [1], [2]])
     assert d.evidence.stopped == "interrupted"
@@ -291,3 +290,113 @@ def test_structural_bounds_prove_without_closing_anything():
     assert d.value == 11
     assert d.evidence.upper.name == "unit-relations"
     assert [b.value for b in d.bounds] == sorted(b.value for b in d.bounds)
+
+
+def killed_after(monkeypatch, what, times):
+    """Let a function of the search die at its so-and-so-manyth call, as a kill would."""
+    real, calls = getattr(local._Search, what), []
+
+    def method(self, *arguments):
+        calls.append(arguments)
+        if len(calls) > times:
+            raise SystemExit("killed")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(local._Search, what, method)
+
+
+@pytest.mark.parametrize(("what", "times"), [("draw", 0), ("draw", 1), ("_tick", 0), ("_tick", 4)])
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch, what, times):
+    net, X = gap_problem()
+    file = tmp_path / "run.json"
+    with pytest.MonkeyPatch.context() as patch:
+        killed_after(patch, what, times)
+        with contextlib.suppress(SystemExit):
+            ed.local_dimension(net, X, proof="full", checkpoint=file)
+    saved = json.loads(file.read_text())
+    d = ed.local_dimension(net, X, proof="full", checkpoint=file)
+    assert d.value == 33
+    assert list(d.evidence.primes[: len(saved["primes"])]) == saved["primes"]
+    assert ed.verify(d.certificate())
+    seen = []
+    again = ed.local_dimension(
+        net, X, proof="full", checkpoint=file, progress=lambda a, b, note: seen.append(note)
+    )
+    assert again.value == 33
+    assert again.evidence.primes == d.evidence.primes
+    assert not any("closing" in note or "modulo" in note for note in seen)
+
+
+def test_many_primes_resume_prime_by_prime(tmp_path, monkeypatch):
+    net, X = gap_problem()
+    file = tmp_path / "run.json"
+    monkeypatch.setattr(closing, "LARGEST_WITNESS", -1)  # no kernel: many primes it must be
+    steps = []
+
+    def die(done, total, note):
+        if "many-primes" in note:
+            steps.append((done, total))
+            if len(steps) == 3:
+                raise SystemExit("killed")
+
+    with pytest.raises(SystemExit):
+        ed.local_dimension(net, X, proof="full", checkpoint=file, progress=die)
+    assert steps[-1][0] == 3 < steps[-1][1]
+    steps.clear()
+    d = ed.local_dimension(
+        net,
+        X,
+        proof="full",
+        checkpoint=file,
+        progress=lambda a, b, note: steps.append((a, b)) if "many" in note else None,
+    )
+    assert steps[0][0] == 4
+    assert d.value == 33
+    assert d.evidence.upper.name == "many-primes"
+    assert ed.verify(d.certificate())
+
+
+def test_a_checkpoint_belongs_to_its_problem(tmp_path):
+    net, X = gap_problem()
+    file = tmp_path / "run.json"
+    ed.local_dimension(net, X, checkpoint=file)
+    for other in (
+        lambda: ed.local_dimension(net, X[:-1], checkpoint=file),
+        lambda: ed.local_dimension(net, X, head="softmax", checkpoint=file),
+        lambda: ed.local_dimension(ed.rescale(net, 0, 0, 2), X, checkpoint=file),
+    ):
+        with pytest.raises(errors.InvalidInput, match="belongs to another"):
+            other()
+    for rubbish in ("", "{}", "[1]", '{"format": "exactdim/checkpoint", "version": 9}', "\x00"):
+        file.write_text(rubbish)
+        with pytest.raises(errors.UnreadableFile, match="no checkpoint"):
+            ed.local_dimension(net, X, checkpoint=file)
+    with pytest.raises(errors.UnreadableFile, match="folder"):
+        ed.local_dimension(net, X, checkpoint=tmp_path / "no" / "such" / "folder.json")
+
+
+def test_a_process_killed_for_good_resumes(tmp_path):
+    """SIGKILL in the middle of the many-primes proof, then the same call again."""
+    code = """
+import sys, numpy as np, exactdim as ed
+from exactdim.dimension import closing
+closing.LARGEST_WITNESS = -1
+net = ed.ReLUNetwork.random((3, 5, 4, 2), seed=7)
+X = np.round(np.random.default_rng(7).standard_normal((30, 3)) * 8) / 8
+def progress(done, total, note):
+    if "many" in note:
+        print(done, total, flush=True)
+print(int(ed.local_dimension(net, X, proof="full", checkpoint=sys.argv[1], progress=progress)))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "run.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        first = child.stdout.readline().split()
+        child.kill()
+        child.wait()
+    assert first[0] == "1"
+    done = json.loads((tmp_path / "run.json").read_text())["closing"]["done"]
+    assert done >= 1
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert out[-2] == "33"
+    if done < int(first[1]):
+        assert int(out[0].split()[0]) > done

@@ -3,13 +3,15 @@
 Residues are centred, so that 448 products of two of them add up below 2**53 and a float64 matrix
 product over that inner length is exact in whatever order it sums. Gaussian elimination is arranged
 so that nearly all work is such products: a block of pivots is inverted by FLINT, the rest of the
-matrix is updated and reduced strip by strip while it is in the cache.
+matrix is updated and reduced strip by strip while it is in the cache. `find_pivots` decides which
+block is next; the products themselves belong to a `Workspace`, so that the matrix may also live on
+another device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,12 @@ from exactdim.errors import InvalidInput
 __all__ = [
     "INNER",
     "PRIME_BITS",
+    "Places",
+    "Tick",
+    "Workspace",
     "centred",
+    "check_prime",
+    "find_pivots",
     "independent_columns",
     "inverse_mod",
     "matmul_mod",
@@ -40,11 +47,33 @@ INNER = 448
 BLOCK = 256
 """Pivots eliminated at a time."""
 
-SMALL = 64
+SMALL = 16
 """Order up to which FLINT inverts a block; above, it is halved."""
 
 STRIP = 128
 """Rows updated at a time, so that product and reduction meet in the cache."""
+
+Places: TypeAlias = slice | npt.NDArray[np.intp]
+"""Positions of rows or of columns."""
+
+Tick: TypeAlias = Callable[[int, int], None]
+"""Called as ``tick(done, at most)`` now and then; may raise to stop."""
+
+
+def check_prime(p: int) -> None:
+    """Refuse a modulus whose residues would not multiply exactly.
+
+    Parameters
+    ----------
+    p : int
+
+    Raises
+    ------
+    InvalidInput
+        If p has more than 23 bits or is even.
+    """
+    if not 2 < p < 2**PRIME_BITS or p % 2 == 0:
+        raise InvalidInput(f"fast elimination wants an odd prime below 2**{PRIME_BITS}, not {p}")
 
 
 def centred(a: npt.NDArray[Any], p: int) -> FloatArray:
@@ -61,13 +90,11 @@ def centred(a: npt.NDArray[Any], p: int) -> FloatArray:
     float64 array
         Integers from ``-(p - 1) / 2`` to ``(p - 1) / 2``.
 
-    Raises
-    ------
-    InvalidInput
-        If p has more than 23 bits or is even.
+    Notes
+    -----
+    Refuses p as `check_prime` does.
     """
-    if not 2 < p < 2**PRIME_BITS or p % 2 == 0:
-        raise InvalidInput(f"fast elimination wants an odd prime below 2**{PRIME_BITS}, not {p}")
+    check_prime(p)
     residues = np.asarray(a) % p
     return np.where(residues > p // 2, residues - p, residues).astype(np.float64)
 
@@ -171,12 +198,53 @@ def independent_columns(A: FloatArray, p: int) -> list[int]:
     return pivot_columns(_to_flint(A, p))
 
 
+class Workspace(Protocol):
+    """A matrix under elimination, wherever it lives.
+
+    Attributes
+    ----------
+    shape : (int, int)
+    block : int
+        Pivots to eliminate at a time, at most `INNER`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Pivots to eliminate at a time, at most `INNER`."""
+        ...
+
+    def pull(self, rows: slice, columns: slice) -> FloatArray:
+        """Return a part of the matrix on the host, to be read only."""
+        ...
+
+    def is_zero(self, rows: slice, columns: slice) -> bool:
+        """Tell whether a part of the matrix is zero modulo p."""
+        ...
+
+    def reorder(self, target: Places, order: npt.NDArray[np.intp], axis: int) -> None:
+        """Put the rows (columns) that are at `order` to `target`, a permutation of them."""
+        ...
+
+    def eliminate(self, at: int, found: int, live: int, inverse: FloatArray) -> None:
+        """Subtract from rows ``at + found`` to `live` what clears the pivot columns.
+
+        The pivots are the block of order `found` that starts at row and column `at`; `inverse` is
+        its inverse. The pivot columns themselves need not be cleared: they are not read again.
+        """
+        ...
+
+
 def rank_profile(
     A: FloatArray,
     p: int,
     *,
     enough: int | None = None,
-    tick: Callable[[int, int], None] | None = None,
+    tick: Tick | None = None,
 ) -> tuple[list[int], list[int]]:
     """Find rows and columns of a largest minor that is nonzero modulo p.
 
@@ -208,17 +276,31 @@ def rank_profile(
     ([0, 2], [0, 1])
     """
     with strip_workers() as for_each:
-        return _rank_profile(A, p, enough, tick, for_each)
+        return find_pivots(_Strips(A, p, for_each), p, enough=enough, tick=tick)
 
 
-def _rank_profile(
-    A: FloatArray,
-    p: int,
-    enough: int | None,
-    tick: Callable[[int, int], None] | None,
-    for_each: ForEach,
+def find_pivots(
+    work: Workspace, p: int, *, enough: int | None = None, tick: Tick | None = None
 ) -> tuple[list[int], list[int]]:
-    m, n = A.shape
+    """Eliminate a matrix block by block: `rank_profile`, wherever the matrix lives.
+
+    Parameters
+    ----------
+    work : Workspace
+        Holds centred residues; they are lost.
+    p : int
+        A prime of at most 23 bits.
+    enough : int, optional
+        Stop once this many pivots are found.
+    tick : callable, optional
+        Called as ``tick(pivots, at most)`` after each block; may raise to stop.
+
+    Returns
+    -------
+    rows, columns : list of int
+        Equally long, increasing.
+    """
+    m, n = work.shape
     most = min(m, n) if enough is None else min(m, n, enough)
     row_at, column_at = np.arange(m), np.arange(n)
     done, live = 0, m  # rows from `live` on are known to be zero
@@ -226,46 +308,73 @@ def _rank_profile(
         if tick is not None:
             tick(done, most)
         # No larger than what is still wanted: part of a pivot block need not be a nonzero minor.
-        size = min(BLOCK, live - done, most - done)
-        rows, columns, inverse = _pivot_block(A[done : done + size, done : done + size], p)
+        size = min(work.block, live - done, most - done)
+        here, everywhere = slice(done, done + size), slice(done, n)
+        rows, columns, inverse = _pivot_block(work.pull(here, here), p)
+        if not rows and work.is_zero(slice(done, live), everywhere):
+            break
         wide = len(rows) < max(1, size // 2)
         if wide:
-            rows, columns = _pivots_of(A[done : done + size, done:], p)
-            rows, columns = rows[:size], columns[:size]
-            if rows:
-                part = A[np.ix_(np.add(rows, done), np.add(columns, done))]
-                inverse = inverse_mod(part, p)
-        _bring_to_front(A, row_at, done, rows, axis=0)
-        _bring_to_front(A, column_at, done, columns, axis=1)
+            rows, columns, inverse = _pivots_over(work.pull(here, everywhere), size, p)
+        _bring_to_front(work, row_at, done, rows, axis=0)
+        _bring_to_front(work, column_at, done, columns, axis=1)
         found = len(rows)
         if found:
-            _eliminate(A, done, found, live, inverse, p, for_each)
+            work.eliminate(done, found, live, inverse)
         left = size - found
         if wide:
             # The other rows of the block depend on the pivots, over the whole width: now zero.
-            live = _retire(A, row_at, done + found, left, live)
+            live = _retire(work, row_at, done + found, left, live)
         elif left:
-            _send_to_back(A, row_at, done + found, left, live, axis=0)
-            _send_to_back(A, column_at, done + found, left, n, axis=1)
+            _send_to_back(work, row_at, done + found, left, live, axis=0)
+            _send_to_back(work, column_at, done + found, left, n, axis=1)
         done += found
     return sorted(row_at[:done].tolist()), sorted(column_at[:done].tolist())
 
 
-def _eliminate(
-    A: FloatArray, k: int, r: int, live: int, inverse: FloatArray, p: int, for_each: ForEach
-) -> None:
-    """Subtract from the rows below what clears the columns of the pivot block."""
-    right = np.ascontiguousarray(A[k : k + r, k + r :])
+class _Strips:
+    """A numpy matrix, updated strip by strip by as many threads as there are cores."""
 
-    def update(start: int) -> None:
-        strip = slice(start, min(start + STRIP, live))
-        factor = A[strip, k : k + r] @ inverse
-        reduce_in_place(factor, p)
-        rest = A[strip, k + r :]
-        rest -= factor @ right
-        reduce_in_place(rest, p)
+    def __init__(self, A: FloatArray, p: int, for_each: ForEach) -> None:
+        self._A, self._p, self._for_each = A, p, for_each
 
-    for_each(update, range(k + r, live, STRIP))
+    @property
+    def shape(self) -> tuple[int, int]:
+        m, n = self._A.shape
+        return m, n
+
+    @property
+    def block(self) -> int:
+        return BLOCK
+
+    def pull(self, rows: slice, columns: slice) -> FloatArray:
+        return self._A[rows, columns]
+
+    def is_zero(self, rows: slice, columns: slice) -> bool:
+        # Strip by strip, since the first one mostly settles it.
+        part = self._A[rows, columns]
+        strips = (part[i : i + STRIP] for i in range(0, len(part), STRIP))
+        return not any(np.fmod(strip, self._p).any() for strip in strips)
+
+    def reorder(self, target: Places, order: npt.NDArray[np.intp], axis: int) -> None:
+        if axis == 0:
+            self._A[target] = self._A[order]
+        else:
+            self._A[:, target] = self._A[:, order]
+
+    def eliminate(self, at: int, found: int, live: int, inverse: FloatArray) -> None:
+        A, p, k = self._A, self._p, at + found
+        right = np.ascontiguousarray(A[at:k, k:])
+
+        def update(start: int) -> None:
+            strip = slice(start, min(start + STRIP, live))
+            factor = A[strip, at:k] @ inverse
+            reduce_in_place(factor, p)
+            rest = A[strip, k:]
+            rest -= factor @ right
+            reduce_in_place(rest, p)
+
+        self._for_each(update, range(k, live, STRIP))
 
 
 def _pivot_block(S: FloatArray, p: int) -> tuple[list[int], list[int], FloatArray]:
@@ -275,6 +384,13 @@ def _pivot_block(S: FloatArray, p: int) -> tuple[list[int], list[int], FloatArra
     except ZeroDivisionError:
         rows, columns = _pivots_of(S, p)
         return rows, columns, inverse_mod(S[np.ix_(rows, columns)], p) if rows else S[:0, :0]
+
+
+def _pivots_over(S: FloatArray, at_most: int, p: int) -> tuple[list[int], list[int], FloatArray]:
+    """Find pivots in a wide strip, and the inverse of the pivot minor."""
+    rows, columns = _pivots_of(S, p)
+    rows, columns = rows[:at_most], columns[:at_most]
+    return rows, columns, inverse_mod(S[np.ix_(rows, columns)], p) if rows else S[:0, :0]
 
 
 def _pivots_of(S: FloatArray, p: int) -> tuple[list[int], list[int]]:
@@ -292,7 +408,7 @@ def _to_flint(S: FloatArray, p: int) -> nmod_mat:
 
 
 def _bring_to_front(
-    A: FloatArray, labels: npt.NDArray[np.intp], start: int, picked: list[int], *, axis: int
+    work: Workspace, labels: npt.NDArray[np.intp], start: int, picked: list[int], *, axis: int
 ) -> None:
     """Move picked rows (columns), counted from `start`, to `start`, keeping their order."""
     if picked == list(range(len(picked))):
@@ -300,11 +416,11 @@ def _bring_to_front(
     last = max(picked) + 1
     chosen = set(picked)
     order = start + np.array([*picked, *(i for i in range(last) if i not in chosen)])
-    _reorder(A, labels, slice(start, start + last), order, axis)
+    _reorder(work, labels, slice(start, start + last), order, axis)
 
 
 def _send_to_back(
-    A: FloatArray, labels: npt.NDArray[np.intp], start: int, count: int, end: int, *, axis: int
+    work: Workspace, labels: npt.NDArray[np.intp], start: int, count: int, end: int, *, axis: int
 ) -> None:
     """Exchange `count` rows (columns) at `start` with the last ones before `end`."""
     count = min(count, (end - start) // 2)
@@ -312,29 +428,28 @@ def _send_to_back(
         return
     front, back = np.arange(start, start + count), np.arange(end - count, end)
     both = np.concatenate([front, back])
-    _reorder(A, labels, both, np.concatenate([back, front]), axis)
+    _reorder(work, labels, both, np.concatenate([back, front]), axis)
 
 
-def _reorder(
-    A: FloatArray,
-    labels: npt.NDArray[np.intp],
-    target: slice | npt.NDArray[np.intp],
-    order: npt.NDArray[np.intp],
-    axis: int,
-) -> None:
-    labels[target] = labels[order]
-    if axis == 0:
-        A[target] = A[order]
-    else:
-        A[:, target] = A[:, order]
-
-
-def _retire(A: FloatArray, labels: npt.NDArray[np.intp], start: int, count: int, live: int) -> int:
+def _retire(
+    work: Workspace, labels: npt.NDArray[np.intp], start: int, count: int, live: int
+) -> int:
     """Put `count` zero rows at `start` behind the live ones; return how many are live."""
     kept = live - count
     moving = min(count, kept - start)
     if moving > 0:
         source, target = np.arange(live - moving, live), np.arange(start, start + moving)
         both = np.concatenate([target, source])
-        _reorder(A, labels, both, np.concatenate([source, target]), 0)
+        _reorder(work, labels, both, np.concatenate([source, target]), 0)
     return kept
+
+
+def _reorder(
+    work: Workspace,
+    labels: npt.NDArray[np.intp],
+    target: Places,
+    order: npt.NDArray[np.intp],
+    axis: int,
+) -> None:
+    labels[target] = labels[order]
+    work.reorder(target, order, axis)

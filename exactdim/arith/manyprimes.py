@@ -10,7 +10,6 @@ above r has a nonzero principal (r+1)-minor; those are at most the product of th
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -216,6 +215,7 @@ class ManyPrimes(Generic[M]):
         *,
         executor: Executor | None = None,
         tick: Callable[[int, int], None] | None = None,
+        done: int = 0,
     ) -> int:
         """Take the ranks; stop at the first that exceeds the claim.
 
@@ -225,6 +225,8 @@ class ManyPrimes(Generic[M]):
             Where to take them in parallel; one after the other in this process by default.
         tick : callable, optional
             Called as ``tick(done, total)`` after each prime; may raise to stop.
+        done : int
+            Primes of an earlier run to pass over, whose ranks did not exceed the claim.
 
         Returns
         -------
@@ -233,25 +235,25 @@ class ManyPrimes(Generic[M]):
             bound of the rank.
         """
         primes = list(self.primes())
-        largest = 0
-        for done, found in enumerate(self._ranks(primes, executor), start=1):
-            largest = max(largest, found)
+        for number, found in enumerate(self._ranks(primes[done:], executor), start=done + 1):
+            if found > self.rank:
+                return found
             if tick is not None:
-                tick(done, len(primes))
-            if largest > self.rank:
-                return largest
+                tick(number, len(primes))
         return self.rank
 
     def _ranks(self, primes: list[int], executor: Executor | None) -> Iterator[int]:
         if executor is None:
             num = self.matrix._num
-            return (rank_of_residues(nmod_mat(num, p)) for p in primes)
+            yield from (rank_of_residues(nmod_mat(num, p)) for p in primes)
+            return
         # The integers travel once per chunk, not once per prime.
         entries = tuple(self.matrix.numerators())
         chunks = [primes[i : i + 32] for i in range(0, len(primes), 32)]
         jobs = [executor.submit(_ranks_of_chunk, entries, self.matrix.shape, c) for c in chunks]
         try:
-            return iter(list(itertools.chain.from_iterable(job.result() for job in jobs)))
+            for job in jobs:
+                yield from job.result()
         finally:
             for job in jobs:
                 job.cancel()

@@ -139,7 +139,7 @@ class StructuralBounds:
         yield self.layer_features()
         if self._lost_outputs:
             yield self.output_span()
-        yield self.unit_relations(*choose(self.units, enough, tick), tick)
+        yield self.best_unit_relations(enough, tick)
 
     # -- the bounds ---------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class StructuralBounds:
         Bound
         """
         groups: dict[bytes, list[int]] = {}
-        for i in self._representatives:
+        for i in self.factors.distinct:
             groups.setdefault(self._pattern_words[i], []).append(i)
         points = self.factors.batch
         if any(self.net.has_bias):
@@ -242,7 +242,7 @@ class StructuralBounds:
         input. Only samples at which the unit's activation moves an output need to be looked at
         (a sharpening of T9.6: the relation is needed nowhere else).
         """
-        gone = set(removed) & set(self._representatives)
+        gone = set(removed) & set(self.factors.distinct)
         total = self.units.bound(gone, shared, tick)
         statement = (
             "what each hidden unit adds to the span of its layer's outputs, plus the last layer"
@@ -252,11 +252,29 @@ class StructuralBounds:
         if shared:
             statement += f" and {len(shared)} rare features for all units together"
         witness = {
-            "removed": [i for i in range(self._n) if self._first_equal[i] in gone],
+            "removed": [i for i in range(self.factors.n) if self.factors.first_equal[i] in gone],
             "shared": [list(feature) for feature in shared],
             "relations": total.relations,
         }
         return Bound("unit-relations", total.value, statement, witness)
+
+    def best_unit_relations(
+        self, enough: int = 0, tick: Callable[[int, int], None] | None = None
+    ) -> Bound:
+        """Bound by `unit_relations` with the choice that a minimisation proposes.
+
+        Parameters
+        ----------
+        enough : int
+            A bound this small is not made smaller.
+        tick : callable, optional
+            Called as ``tick(done, total)``; may raise to stop.
+
+        Returns
+        -------
+        Bound
+        """
+        return self.unit_relations(*choose(self.units, enough, tick), tick)
 
     def output_span(self) -> Bound:
         """Bound by the outputs that the hidden layers can move, plus what the last layer adds.
@@ -278,7 +296,7 @@ class StructuralBounds:
         last = self.factors.features[-1]
         top = head_matrix(self.factors.head, self.net.widths[-1])
         moved, rows = 0, []
-        for i in self._representatives:
+        for i in self.factors.distinct:
             free = self._sample_block(i).T.kernel()
             moved += self.d - free.shape[0]
             left, h = (free @ top).tolist(), last[[i]].numerators()
@@ -301,35 +319,20 @@ class StructuralBounds:
 
     # -- shared pieces --------------------------------------------------------------------------
 
-    @property
-    def _n(self) -> int:
-        return self.factors.batch.shape[0]
-
     @cached_property
     def _batch_rows(self) -> list[tuple[int, ...]]:
         width = self.net.widths[0]
         flat = self.factors.batch.numerators()
-        return [tuple(flat[i * width : (i + 1) * width]) for i in range(self._n)]
-
-    @cached_property
-    def _first_equal(self) -> list[int]:
-        """For each sample, the first sample equal to it, with the same (possibly formal) mask."""
-        first: dict[tuple[tuple[int, ...], bytes], int] = {}
-        keys = zip(self._batch_rows, self._pattern_words, strict=True)
-        return [first.setdefault(key, i) for i, key in enumerate(keys)]
+        return [tuple(flat[i * width : (i + 1) * width]) for i in range(self.factors.n)]
 
     @cached_property
     def units(self) -> UnitSpans:
         """The hidden units at the distinct samples."""
-        return UnitSpans(self.factors, self._representatives)
+        return UnitSpans(self.factors, self.factors.distinct)
 
     @cached_property
     def _pattern_words(self) -> list[bytes]:
         return [row.tobytes() for row in self.factors.pattern.mask]
-
-    @cached_property
-    def _representatives(self) -> list[int]:
-        return sorted(set(self._first_equal))
 
     @cached_property
     def _lost_outputs(self) -> bool:
@@ -343,7 +346,7 @@ class StructuralBounds:
 
     def _feature_rank(self, layer: int) -> int:
         if layer not in self._feature_ranks:
-            self._feature_ranks[layer] = self.factors.features[layer][self._representatives].rank()
+            self._feature_ranks[layer] = self.factors.features[layer][self.factors.distinct].rank()
         return self._feature_ranks[layer]
 
     @cached_property

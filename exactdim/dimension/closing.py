@@ -52,6 +52,7 @@ class Closing:
         *,
         executor: Executor | None = None,
         tick: Callable[[int, int], None] | None = None,
+        done: int = 0,
     ) -> Bound | None:
         """Carry the proof out.
 
@@ -61,6 +62,8 @@ class Closing:
             For the ranks modulo many primes.
         tick : callable, optional
             Called as ``tick(done, total)``; may raise to stop.
+        done : int
+            Primes that an earlier run has done.
 
         Returns
         -------
@@ -72,7 +75,7 @@ class Closing:
             if bound is not None:
                 return bound
         plan = self._primes
-        if plan.run(executor=executor, tick=tick) > plan.rank:
+        if plan.run(executor=executor, tick=tick, done=done) > plan.rank:
             return None
         primes = [str(p) for p in plan.primes()]
         return Bound(

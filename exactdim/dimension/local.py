@@ -8,25 +8,32 @@ by many primes where that is affordable (T26, T27 in ``proofs_checks/STATEMENTS.
 from __future__ import annotations
 
 import math
+import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
-from exactdim.arith import elimination
 from exactdim.arith.manyprimes import half_log2_of_largest
-from exactdim.arith.modular import pivots_of_residues
 from exactdim.arith.primes import failure_probability, random_prime
 from exactdim.arith.rationals import ArrayLike
 from exactdim.dimension import closing
 from exactdim.dimension.bounds import Bound, StructuralBounds
-from exactdim.dimension.result import Dimension, Evidence, LowerEnd, Status
+from exactdim.dimension.checkpoint import Checkpoint
+from exactdim.dimension.lower import (
+    LowerEnd,
+    Source,
+    lower_end,
+    prime_bits,
+    suitable_source,
+)
+from exactdim.dimension.result import Dimension, Evidence, Status
 from exactdim.errors import DenominatorDivisible, InvalidInput
 from exactdim.nets.formats import NetworkLike, as_network
-from exactdim.nets.gram import weighted_gram
-from exactdim.nets.jacobian import Head, JacobianFactors, head_matrix
+from exactdim.nets.jacobian import MAX_ENTRIES, Head, JacobianFactors, head_matrix
 from exactdim.nets.network import as_batch
 from exactdim.nets.patterns import KinkChoice, activation_pattern
 
@@ -35,15 +42,8 @@ __all__ = ["Progress", "ProofEffort", "local_dimension"]
 ProofEffort: TypeAlias = Literal["fast", "auto", "full"]
 Progress: TypeAlias = Callable[[int, int, str], None]
 
-PRIME_BITS = 62
 AUTO_SECONDS = 30.0
 """Estimated cost up to which ``proof="auto"`` closes a gap."""
-
-DENSE_ENTRIES = 4_000_000
-"""Size up to which the Jacobian is formed; above, its weighted Gram matrix takes its place."""
-
-GRAM_ROWS = 25_000
-"""Largest Gram matrix that is formed: 5 GB."""
 
 
 def local_dimension(
@@ -57,6 +57,7 @@ def local_dimension(
     seed: int | None = None,
     executor: Executor | None = None,
     max_seconds: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Dimension:
     """Compute the rank of the Jacobian of the batch output in the parameters, with evidence.
@@ -84,6 +85,9 @@ def local_dimension(
         For the ranks modulo many primes.
     max_seconds : float, optional
         Return the bracket reached by then (checked between steps).
+    checkpoint : path, optional
+        A file that keeps what has been found: killed and started again, the run goes on from there.
+        It belongs to this network, batch and head.
     progress : callable, optional
         Called as ``progress(done, total, note)``.
 
@@ -98,16 +102,17 @@ def local_dimension(
         If a sample lies on a kink and `on_kink` is ``"raise"``.
     InvalidInput
         If an argument is not understood, a shape is wrong or a number is not finite.
-    TooLarge
-        If the dense Jacobian would not fit.
+    UnreadableFile
+        If the checkpoint cannot be read or written.
 
     Notes
     -----
     Source: arXiv 2402.08269 ("local dimension", "batch functional dimension"). One elimination of
-    an (n d) x P matrix modulo a 62-bit prime, one exact rank of an n x (N_{l-1} + N_l + 2) matrix
-    per hidden unit, and the closing where it is needed. Above 4 million entries the weighted Gram
-    matrix, (n d) x (n d), modulo a 23-bit prime takes the Jacobian's place, and only the bounds
-    ``rows`` and ``parameters`` are tried unless ``proof="full"``.
+    an (n d) x P matrix modulo a 62-bit prime, one elimination of an n x (N_{l-1} + N_l + 2) matrix
+    per hidden unit, and the closing where it is needed. Above 4 million entries a weighted Gram
+    matrix modulo a 23-bit prime takes the Jacobian's place, of the rows or of the columns,
+    whichever are fewer, and rows are added up at random where both are more than 25000; the
+    evidence says which (`LowerEnd.source`). Equal samples are looked at once.
 
     Examples
     --------
@@ -131,7 +136,7 @@ def local_dimension(
     clock.tick(0, 4, "activation pattern")
     pattern = activation_pattern(net, batch, on_kink=on_kink)
     factors = JacobianFactors(net, pattern.select(batch), pattern, head)
-    search = _Search(factors, clock, error=error, seed=seed)
+    search = _Search(factors, clock, Checkpoint.open(checkpoint, factors), error=error, seed=seed)
     stopped: Literal["interrupted", "max_seconds"] | None = None
     try:
         search.bracket(proof)
@@ -140,14 +145,14 @@ def local_dimension(
         if not search.closed and proof != "fast":
             search.close(proof, executor)
         if not search.closed:
-            search.gain_confidence()
+            search.gain_confidence(proof)
     except _OutOfTime:
         stopped = "max_seconds"
     except KeyboardInterrupt:
         stopped = "interrupted"
     rows, columns = factors.shape
     return Dimension(
-        lower=len(search.lower.rows),
+        lower=search.lower.rank,
         upper=search.upper.value,
         n_parameters=columns,
         n_rows=rows,
@@ -192,18 +197,40 @@ class _Search:
     """The bracket of one batch while it narrows; consistent whenever it is interrupted."""
 
     def __init__(
-        self, factors: JacobianFactors, clock: _Clock, *, error: float, seed: int | None
+        self,
+        factors: JacobianFactors,
+        clock: _Clock,
+        found: Checkpoint,
+        *,
+        error: float,
+        seed: int | None,
     ) -> None:
         self.factors = factors
         self.clock = clock
         self.error = error
         self.seed = seed
-        self.primes: list[int] = []
+        self.found = found
         self._rng = random.SystemRandom() if seed is None else random.Random(seed)
         self.structural = StructuralBounds(factors)
-        self.bounds = self.structural.cheap()
+        self.bounds = [*self.structural.cheap(), *found.bounds]
         # Before any prime: the empty minor, which is 1 modulo everything.
-        self.lower = LowerEnd(2**61 - 1, (), ())
+        self.lower = found.lower or LowerEnd(2**61 - 1, 0, (), ())
+        self.seconds_per_prime = 0.0
+
+    @cached_property
+    def distinct(self) -> JacobianFactors:
+        """The factors without samples that repeat earlier ones."""
+        chosen = self.factors.distinct
+        return self.factors if len(chosen) == self.factors.n else self.factors.pick(chosen)
+
+    @cached_property
+    def source(self) -> Source:
+        """The matrix whose rank is taken."""
+        return suitable_source(self.distinct)
+
+    @property
+    def primes(self) -> list[int]:
+        return self.found.primes
 
     @property
     def upper(self) -> Bound:
@@ -211,7 +238,7 @@ class _Search:
 
     @property
     def closed(self) -> bool:
-        return len(self.lower.rows) == self.upper.value
+        return self.lower.rank == self.upper.value
 
     @property
     def status(self) -> Status:
@@ -225,11 +252,15 @@ class _Search:
         """Probability that every prime drawn so far misses the rank."""
         if self.closed:
             return 0.0
-        if self.seed is not None or not self.primes or self.large:
+        if self.seed is not None or not self.primes or self.source == "folded-gram":
             return None
-        height = half_log2_of_largest(self._squared_row_norms, self.upper.value)
+        upper = self.upper.value
+        height = half_log2_of_largest(self._squared_row_norms, upper) + self._denominator_bits
         # Primes that divide a denominator were drawn again: counting them as bad covers that.
-        return failure_probability(height + self._denominator_bits, PRIME_BITS) ** len(self.primes)
+        one = failure_probability(
+            height, prime_bits(self.source), gram_rank=0 if self.source == "jacobian" else upper
+        )
+        return one ** len(self.primes) if one < 1 else None
 
     @cached_property
     def _squared_row_norms(self) -> list[int]:
@@ -240,87 +271,102 @@ class _Search:
         parts = [*self.factors.features, *self.factors.sensitivities]
         return sum(part.denominator.bit_length() for part in parts)
 
-    @property
-    def large(self) -> bool:
-        """Whether the Gram matrix takes the place of the Jacobian."""
-        rows, columns = self.factors.shape
-        return rows * columns > DENSE_ENTRIES and rows <= GRAM_ROWS
+    def _tick(self, done: int, total: int, note: str) -> None:
+        self.clock.tick(done, total, note)
+        self.clock.check()
 
     def bracket(self, proof: ProofEffort) -> None:
         """One modular run, then structural bounds until one meets it."""
-        self.clock.tick(1, 4, "rank modulo a prime")
-        self.draw()
-        if self.large and proof != "full":
-            return
-        costly = self.structural.costly()
-        while not self.closed:
-            self.clock.check()
-            self.clock.tick(2, 4, f"rank in {len(self.lower.rows)}..{self.upper.value}")
-            bound = next(costly, None)
-            if bound is None:
+        if not self.primes:
+            self.clock.tick(1, 4, "rank modulo a prime")
+            self.draw()
+        known = {bound.name for bound in self.found.bounds}
+        for bound in self._costly(proof):
+            if bound.name not in known:
+                self.bounds.append(bound)
+                self.found.bounds.append(bound)
+                self.found.save()
+            self._tick(2, 4, f"rank in {self.lower.rank}..{self.upper.value}")
+            if self.closed:
                 return
-            self.bounds.append(bound)
+
+    def _costly(self, proof: ProofEffort) -> Iterator[Bound]:
+        if self.closed:
+            return
+
+        def tick(done: int, total: int) -> None:
+            self._tick(done, total, f"rank in {self.lower.rank}..{self.upper.value}, units")
+
+        if self.source == "jacobian":
+            yield from self.structural.costly(self.lower.rank, tick)
+        elif proof != "fast" and not any(b.name == "unit-relations" for b in self.found.bounds):
+            # The others need exact ranks of all samples together, and rarely are smaller.
+            yield self.structural.best_unit_relations(self.lower.rank, tick)
 
     def draw(self) -> None:
-        """Take the rank modulo one more random prime; keep the larger minor."""
+        """Take the rank modulo one more random prime; keep the larger."""
+        start = time.monotonic()
         while True:
-            p = random_prime(elimination.PRIME_BITS if self.large else PRIME_BITS, self._rng)
+            p = random_prime(prime_bits(self.source), self._rng)
             try:
-                found = self._independent_rows(p)
+                found = lower_end(
+                    self.distinct, self.source, p, self._rng, self.upper.value, self._tick
+                )
                 break
             except DenominatorDivisible:
                 continue
-        if len(found.rows) > len(self.lower.rows):
-            self.lower = found
+        self.seconds_per_prime = time.monotonic() - start
+        if found.rank > self.lower.rank:
+            self.lower = self.found.lower = self._among_all_samples(found)
         self.primes.append(p)  # last: an interrupt must not count a prime whose rank was lost
+        self.found.save()
 
-    def _independent_rows(self, p: int) -> LowerEnd:
-        if not self.large:
-            rows, columns = pivots_of_residues(self.factors.residues(p))
-            return LowerEnd(p, tuple(rows), tuple(columns))
-
-        def tick(done: int, total: int, note: str) -> None:
-            self.clock.tick(done, total, note)
-            self.clock.check()
-
-        gram = weighted_gram(
-            self.factors, p, self._rng, tick=lambda a, b: tick(a, b, "Gram matrix, rows")
-        )
-        rows, _ = elimination.rank_profile(
-            gram, p, enough=self.upper.value, tick=lambda a, b: tick(a, b, "rank modulo p, pivots")
-        )
-        return LowerEnd(p, tuple(rows), None)
+    def _among_all_samples(self, found: LowerEnd) -> LowerEnd:
+        """Give the rows the numbers that they have with all samples."""
+        if found.rows is None or self.distinct is self.factors:
+            return found
+        d, chosen = self.factors.outputs, self.factors.distinct
+        return replace(found, rows=tuple(chosen[r // d] * d + r % d for r in found.rows))
 
     def close(self, proof: ProofEffort, executor: Executor | None) -> None:
         """Prove the lower end from above, if the estimated cost allows."""
         rows, columns = self.factors.shape
-        if proof == "auto" and rows * columns > DENSE_ENTRIES:
+        if rows * columns > MAX_ENTRIES or (proof == "auto" and self.source != "jacobian"):
             return
         while not self.closed:
             self.clock.check()
-            rank = len(self.lower.rows)
+            rank = self.lower.rank
             plan = closing.estimate(self.factors, rank, self.lower.modulus)
             if proof == "auto" and plan.seconds > AUTO_SECONDS:
                 return
             note = f"rank in {rank}..{self.upper.value}, closing by {plan.method}"
+            saved = self.found.closing
+            earlier = saved.get("done", 0) if saved.get("rank") == rank else 0
 
-            def tick(done: int, total: int, note: str = note) -> None:
-                self.clock.tick(done, total, note)
-                self.clock.check()
+            def tick(done: int, total: int, note: str = note, rank: int = rank) -> None:
+                if "primes" in note:
+                    self.found.closing = {"rank": rank, "done": done}
+                    self.found.save()
+                self._tick(done, total, note)
 
-            bound = plan.run(executor=executor, tick=tick)
+            bound = plan.run(executor=executor, tick=tick, done=earlier)
             if bound is not None:
                 self.bounds.append(bound)
-            while bound is None and len(self.lower.rows) == rank:
+                self.found.bounds.append(bound)
+                self.found.save()
+            while bound is None and self.lower.rank == rank:
                 self.draw()  # the prime was unlucky: the rank is larger than it said
 
-    def gain_confidence(self) -> None:
+    def gain_confidence(self, proof: ProofEffort) -> None:
         """Draw primes until the failure probability is as small as asked for."""
         if self.seed is not None:
             return
         while self.status == "bracketed":
             self.clock.check()
             failure = self.failure_probability
-            if failure is None or failure >= 0.5:  # more primes of this width would not help soon
+            if failure is None or failure >= 0.5 ** len(self.primes):
+                return  # more primes of this width would not help soon
+            wanted = math.log(self.error) / math.log(failure) * len(self.primes)
+            if proof != "full" and wanted * self.seconds_per_prime > 10 * AUTO_SECONDS:
                 return
             self.draw()

@@ -5,42 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from exactdim.arith.elimination import rank_profile
 from exactdim.arith.matrix import QMatrix
 from exactdim.dimension.bounds import Bound
+from exactdim.dimension.lower import LowerEnd, complete_minor
 from exactdim.errors import CertificateError, Undecided
 from exactdim.evidence.certificate import Certificate, rationals
-from exactdim.nets.gram import jacobian_rows
 from exactdim.nets.jacobian import Head, JacobianFactors
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import ActivationPattern
 
-__all__ = ["Dimension", "Evidence", "LowerEnd", "Status"]
-
-LARGEST_MINOR = 1000
-"""Order up to which a minor is completed for a certificate."""
+__all__ = ["Dimension", "Evidence", "Status"]
 
 Status: TypeAlias = Literal["proved", "probable", "bracketed", "numeric"]
-
-
-@dataclass(frozen=True)
-class LowerEnd:
-    """Rows of the Jacobian that are independent modulo a prime, hence independent.
-
-    Attributes
-    ----------
-    modulus : int
-        A prime that divides no denominator.
-    rows : tuple of int
-        Numbered within the kept samples.
-    columns : tuple of int or None
-        As many, such that the minor is nonzero; ``None`` if the rows were found from the weighted
-        Gram matrix, without the Jacobian.
-    """
-
-    modulus: int
-    rows: tuple[int, ...]
-    columns: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -154,8 +130,8 @@ class Dimension:
         Raises
         ------
         CertificateError
-            If nothing is proved (status ``numeric``), or the rank was found from a Gram matrix and
-            is above 1000, more than the checker could check.
+            If nothing is proved (status ``numeric``), or rows were added up to fit the memory, so
+            that no minor is named.
 
         Examples
         --------
@@ -187,7 +163,7 @@ class Dimension:
             "patterns": _pattern_strings(e.pattern),
             "lower": {
                 "modulus": str(lower.modulus),
-                "rows": list(lower.rows),
+                "rows": list(lower.rows or ()),
                 "columns": list(lower.columns or ()),
             },
         }
@@ -196,19 +172,16 @@ class Dimension:
         return Certificate.seal(claim, problem, witness)
 
     def _minor(self) -> LowerEnd:
-        """Complete the independent rows to a minor, where only the rows are known."""
+        """Complete the independent rows or columns to a minor, where only one side is known."""
         e = self.evidence
-        if e.lower.columns is not None:
-            return e.lower
-        rows, p = e.lower.rows, e.lower.modulus
-        if len(rows) > LARGEST_MINOR:
+        if e.lower.rows is None and e.lower.columns is None:
             raise CertificateError(
-                f"a certificate spells out a minor of order {len(rows)}; the checker, pure Python, "
-                f"is meant for {LARGEST_MINOR} at most. Take fewer samples for a certificate"
+                "rows were added up at random to fit the memory, which proves the rank but names "
+                "no minor; take fewer samples for a certificate"
             )
-        problem = JacobianFactors(e.net, e.pattern.select(e.batch), e.pattern, e.head)
-        _, columns = rank_profile(jacobian_rows(problem, rows, p), p)
-        return LowerEnd(p, rows, tuple(columns))
+        return complete_minor(
+            JacobianFactors(e.net, e.pattern.select(e.batch), e.pattern, e.head), e.lower
+        )
 
     def __repr__(self) -> str:
         return f"Dimension({self})"

@@ -21,13 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from exactdim.arith.circuits import Circuit, Circuits
-from exactdim.arith.elimination import PRIME_BITS, rank_profile
+from exactdim.arith.elimination import rank_profile
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.primes import descending_primes
 from exactdim.arith.rationals import FloatArray
-from exactdim.errors import DenominatorDivisible
 from exactdim.evidence.certificate import spell
-from exactdim.nets.gram import modular_factors
+from exactdim.nets.gram import modular_factors, usable_prime
 from exactdim.nets.jacobian import JacobianFactors
 from exactdim.nets.patterns import BoolArray
 
@@ -77,26 +76,21 @@ class UnitSpans:
         self.d = factors.outputs
 
     @cached_property
-    def _residues(self) -> tuple[int, list[tuple[FloatArray, FloatArray]]]:
-        for p in descending_primes(2**PRIME_BITS):
-            try:
-                return p, modular_factors(self.factors, p)
-            except DenominatorDivisible:
-                continue
-        raise AssertionError("every prime of this size divides a denominator")
-
-    @property
     def p(self) -> int:
         """The prime that ranks are taken modulo."""
-        return self._residues[0]
+        return usable_prime(self.factors)
+
+    @cached_property
+    def _residues(self) -> list[tuple[FloatArray, FloatArray]]:
+        return modular_factors(self.factors, self.p)
 
     def features(self, layer: int) -> FloatArray:
         """Return the inputs of a layer modulo the prime."""
-        return self._residues[1][layer][1]
+        return self._residues[layer][1]
 
     def sensitivities(self, layer: int) -> FloatArray:
         """Return the derivatives in a layer's pre-activations modulo the prime."""
-        return self._residues[1][layer][0]
+        return self._residues[layer][0]
 
     @cached_property
     def nonzero(self) -> list[BoolArray]:
@@ -215,11 +209,9 @@ class UnitSpans:
     # -- ranks bounded from above by a proof ------------------------------------------------------
 
     def _unit_rank(self, layer: int, unit: int, rows: Rows) -> tuple[int, list[Relations]]:
-        """Bound ``rank [A | B]`` from above.
-
-        The unit's own column of B is A times the unit's weights, so it is left out. Where the unit
-        is off A is zero, and such rows count no more than the rank of B there.
-        """
+        """Bound ``rank [A | B]`` from above."""
+        # The unit's own column of B is A times the unit's weights, so it is left out. Where the
+        # unit is off A is zero, and such rows count no more than the rank of B there.
         mask, width = self.factors.pattern.layers[layer][rows, unit], self.features(layer).shape[1]
         on, off = rows[mask], rows[~mask]
         following = self.features(layer + 1)
@@ -265,11 +257,9 @@ class UnitSpans:
         off_rank: Callable[[], int],
         exact: Callable[[], QMatrix],
     ) -> tuple[int, list[Relations]]:
-        """Bound a rank by its columns, or by its last `n_on` rows plus the rank of the others.
-
-        Where neither count is the rank modulo p, relations make up for the difference, between
-        columns or between rows, whichever needs fewer.
-        """
+        """Bound a rank by its columns, or by its last `n_on` rows plus the rank of the others."""
+        # Where neither count is the rank modulo p, relations make up for the difference, between
+        # columns or between rows, whichever needs fewer.
         rank = self.rank(residues)
         if rank == len(columns):
             return rank, []

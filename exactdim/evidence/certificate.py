@@ -17,7 +17,7 @@ from exactdim.errors import InvalidInput, MalformedCertificate, UnreadableFile
 from exactdim.evidence import checker
 from exactdim.evidence.checker import Verdict
 
-__all__ = ["Certificate", "Verdict", "rationals", "spell", "verify"]
+__all__ = ["Certificate", "Verdict", "rationals", "spell", "verify", "write_whole"]
 
 FORMAT, VERSION = "exactdim/certificate", 1
 
@@ -97,16 +97,7 @@ class Certificate:
         UnreadableFile
             If the path is a folder or its folder does not exist.
         """
-        file = Path(path)
-        if not file.name or file.is_dir() or not file.parent.is_dir():
-            raise UnreadableFile(f"cannot write {file}: name a file in a folder that exists")
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(self.to_json() + "\n", encoding="utf-8")
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
-        return file
+        return write_whole(path, self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
@@ -175,6 +166,35 @@ def verify(certificate: Certificate | str | os.PathLike[str]) -> Verdict:
         return checker.check_file(os.fspath(certificate))
     except checker.Malformed as error:
         raise MalformedCertificate(str(error)) from None
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text file completely or not at all.
+
+    Parameters
+    ----------
+    path : path
+    text : str
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UnreadableFile
+        If the path is a folder or its folder does not exist.
+    """
+    file = Path(path)
+    if not file.name or file.is_dir() or not file.parent.is_dir():
+        raise UnreadableFile(f"cannot write {file}: name a file in a folder that exists")
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    return file
 
 
 def rationals(matrix: _Rational) -> list[list[str]]:

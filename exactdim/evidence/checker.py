@@ -726,10 +726,8 @@ def shared_rank(problem: Problem, layer: int, j: int, samples: list[int]) -> int
 def unit_rank(
     problem: Problem, layer: int, k: int, rows: list[int], relations: Relations | None
 ) -> int:
-    """Bound the rank of ``[A | B]`` of a unit from above.
-
-    The unit's own column of B is A times its weights, so it is left out.
-    """
+    """Bound the rank of ``[A | B]`` of a unit from above."""
+    # The unit's own column of B is A times its weights, so it is left out.
     on: dict[int, Row] = {}
     off: dict[int, Row] = {}
     scale, width = problem.layers[layer].scale, problem.layers[layer].columns
@@ -744,11 +742,9 @@ def unit_rank(
 
 
 def rank_from_above(on: dict[int, Row], off: dict[int, Row], relations: Relations | None) -> int:
-    """Bound the rank of rows, named by samples, by counting.
-
-    Count the nonzero columns less relations between them; or the rows that are on, and the rank of
-    the others, less relations between rows that are independent in the rows that are on.
-    """
+    """Bound the rank of rows, named by samples, by counting."""
+    # The nonzero columns less relations between them; or the rows that are on, and the rank of the
+    # others, less relations between rows that are independent in the rows that are on.
     table = {**on, **off}
     counted = [any(column) for column in zip(*table.values(), strict=True)]
     side, vectors = relations or ("rows", [])

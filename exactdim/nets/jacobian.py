@@ -12,7 +12,8 @@ every p, so its rank is that of ``(I (x) C) J`` and no exponential is needed (T2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, overload
 
@@ -137,6 +138,11 @@ class JacobianFactors:
         return tuple(sensitivities[::-1]), tuple(reach[::-1])
 
     @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.batch.shape[0]
+
+    @property
     def outputs(self) -> int:
         """Number d of rows per sample: N_L for logits, N_L - 1 for softmax."""
         return self.net.widths[-1] - (self.head == "softmax")
@@ -145,6 +151,43 @@ class JacobianFactors:
     def shape(self) -> tuple[int, int]:
         """Shape (n * d, P) of the Jacobian."""
         return self.batch.shape[0] * self.outputs, self.net.n_parameters
+
+    @cached_property
+    def first_equal(self) -> tuple[int, ...]:
+        """For each sample, the first sample equal to it, with the same (possibly formal) mask."""
+        width, flat = self.batch.shape[1], self.batch.numerators()
+        first: dict[tuple[tuple[int, ...], bytes], int] = {}
+        keys = (
+            (tuple(flat[i * width : (i + 1) * width]), word.tobytes())
+            for i, word in enumerate(self.pattern.mask)
+        )
+        return tuple(first.setdefault(key, i) for i, key in enumerate(keys))
+
+    @cached_property
+    def distinct(self) -> list[int]:
+        """The samples that are equal to no earlier one; all others repeat rows."""
+        return sorted(set(self.first_equal))
+
+    def pick(self, samples: Sequence[int]) -> JacobianFactors:
+        """Return the factors of some of the samples.
+
+        Parameters
+        ----------
+        samples : sequence of int
+
+        Returns
+        -------
+        JacobianFactors
+        """
+        rows = list(samples)
+        pattern = replace(
+            self.pattern,
+            layers=tuple(layer[rows] for layer in self.pattern.layers),
+            kinks=(),
+            dropped=(),
+            n_samples=len(rows),
+        )
+        return JacobianFactors(self.net, self.batch[rows], pattern, self.head)
 
     @cached_property
     def dense(self) -> QMatrix:

@@ -1,0 +1,184 @@
+"""Ranks modulo one prime, of the matrix that suits the size: each is a proved lower end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from exactdim.arith import elimination
+from exactdim.arith.modular import pivots_of_residues
+from exactdim.nets.gram import (
+    column_gram,
+    jacobian_block,
+    live_columns,
+    usable_prime,
+    weighted_gram,
+)
+from exactdim.nets.jacobian import JacobianFactors
+
+__all__ = ["LowerEnd", "Source", "complete_minor", "lower_end", "prime_bits", "suitable_source"]
+
+Source: TypeAlias = Literal["jacobian", "row-gram", "column-gram", "folded-gram"]
+"""The matrix whose rank was taken: the Jacobian J; J D J^T with random weights D; J^T D J at the
+columns that are not zero; J D J^T with rows added up at random, where all else is too large."""
+
+DENSE_ENTRIES = 4_000_000
+"""Size up to which the Jacobian is formed; above, a Gram matrix takes its place."""
+
+GRAM_ORDER = 25_000
+"""Order of the largest Gram matrix that is formed: 5 GB."""
+
+
+@dataclass(frozen=True)
+class LowerEnd:
+    """A rank modulo a prime, which the rank never falls below.
+
+    Attributes
+    ----------
+    modulus : int
+        A prime that divides no denominator.
+    rank : int
+    rows, columns : tuple of int or None
+        As many rows (numbered within the kept samples) and columns that are independent. With both
+        the minor is nonzero; a Gram matrix names only one side, a folded one neither.
+    source : {"jacobian", "row-gram", "column-gram", "folded-gram"}
+    """
+
+    modulus: int
+    rank: int
+    rows: tuple[int, ...] | None
+    columns: tuple[int, ...] | None
+    source: Source = "jacobian"
+
+
+def suitable_source(factors: JacobianFactors) -> Source:
+    """Choose the smallest matrix that has the rank of the Jacobian.
+
+    Parameters
+    ----------
+    factors : JacobianFactors
+        Of distinct samples.
+
+    Returns
+    -------
+    Source
+    """
+    rows, columns = factors.shape
+    if rows * columns <= DENSE_ENTRIES:
+        return "jacobian"
+    if rows > columns // 4:  # else not worth a look at which columns are zero
+        columns = len(live_columns(factors, usable_prime(factors)))
+    if min(rows, columns) > GRAM_ORDER:
+        return "folded-gram"
+    return "row-gram" if rows <= columns else "column-gram"
+
+
+def prime_bits(source: Source) -> int:
+    """Return the width of the primes for a source.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    int
+    """
+    return 62 if source == "jacobian" else elimination.PRIME_BITS
+
+
+def lower_end(
+    factors: JacobianFactors,
+    source: Source,
+    p: int,
+    rng: random.Random,
+    enough: int,
+    tick: Callable[[int, int, str], None],
+) -> LowerEnd:
+    """Take the rank modulo a prime.
+
+    Parameters
+    ----------
+    factors : JacobianFactors
+        Of distinct samples.
+    source : Source
+    p : int
+        Of `prime_bits` bits.
+    rng : random.Random
+        For the weights of a Gram matrix.
+    enough : int
+        Upper bound of the rank: nothing is gained beyond.
+    tick : callable
+        Called as ``tick(done, total, note)``; may raise to stop.
+
+    Returns
+    -------
+    LowerEnd
+
+    Notes
+    -----
+    Raises `DenominatorDivisible` if the prime divides a denominator.
+    """
+    if source == "jacobian":
+        rows, columns = pivots_of_residues(factors.residues(p))
+        return LowerEnd(p, len(rows), tuple(rows), tuple(columns))
+
+    def building(done: int, total: int) -> None:
+        tick(done, total, "Gram matrix, rows")
+
+    if source == "column-gram":
+        live = live_columns(factors, p)
+        gram = column_gram(factors, p, live, rng, tick=building)
+    else:
+        fold = GRAM_ORDER if source == "folded-gram" else None
+        gram = weighted_gram(factors, p, rng, fold=fold, tick=building)
+    found, _ = elimination.rank_profile(
+        gram, p, enough=enough, tick=lambda a, b: tick(a, b, "rank modulo p, pivots")
+    )
+    rows_found = tuple(found) if source == "row-gram" else None
+    columns_found = tuple(live[j] for j in found) if source == "column-gram" else None
+    return LowerEnd(p, len(found), rows_found, columns_found, source)
+
+
+def complete_minor(factors: JacobianFactors, lower: LowerEnd) -> LowerEnd:
+    """Complete independent rows, or columns, to a nonzero minor.
+
+    Parameters
+    ----------
+    factors : JacobianFactors
+    lower : LowerEnd
+        With rows, columns or both.
+
+    Returns
+    -------
+    LowerEnd
+
+    Notes
+    -----
+    One elimination of the named rows (or columns); a random choice of a few more columns than that
+    is tried first.
+    """
+    p = lower.modulus
+    if lower.rows is not None and lower.columns is not None:
+        return lower
+    if lower.rows is not None:
+        live = live_columns(factors, p)
+        some = sorted(random.Random(0).sample(live, min(len(live), lower.rank * 5 // 4 + 64)))
+        columns = _pivot_columns(factors, lower, some)
+        if len(columns) < lower.rank:
+            columns = _pivot_columns(factors, lower, live)
+        return replace(lower, columns=columns)
+    assert lower.columns is not None, "a folded Gram matrix names no minor"
+    block = jacobian_block(factors, p, None, lower.columns)
+    rows, _ = elimination.rank_profile(block, p, enough=lower.rank)
+    return replace(lower, rows=tuple(rows))
+
+
+def _pivot_columns(
+    factors: JacobianFactors, lower: LowerEnd, candidates: list[int]
+) -> tuple[int, ...]:
+    block = jacobian_block(factors, lower.modulus, lower.rows, candidates)
+    _, columns = elimination.rank_profile(block, lower.modulus, enough=lower.rank)
+    return tuple(candidates[j] for j in columns)
