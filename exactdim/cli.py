@@ -90,7 +90,9 @@ def dim(
     samples: int | None = None,
     jobs: int = 1,
     max_seconds: float | None = None,
+    checkpoint: Path | None = None,
     out: Path | None = None,
+    refer: Annotated[bool, Parameter(negative="")] = False,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> int:
@@ -118,8 +120,12 @@ def dim(
         Processes for the ranks modulo many primes.
     max_seconds
         Stop then and report the bracket reached.
+    checkpoint
+        Keep what is found in this file; killed and started again, the run goes on from there.
     out
         Write the certificate to this file.
+    refer
+        Let the certificate name NET and DATA with their digests instead of containing them.
     json
         Print one JSON object instead of text.
     quiet
@@ -137,6 +143,7 @@ def dim(
             seed=seed,
             executor=executor,
             max_seconds=max_seconds,
+            checkpoint=checkpoint,
             progress=progress,
         )
     if not json:
@@ -144,10 +151,14 @@ def dim(
         if result.status == "bracketed" and not result.evidence.stopped and proof != "full":
             note("the bracket is open: try --proof full")
     if out is not None:
-        result.certificate().save(out)
+        certificate = result.certificate(
+            network=_beside(out, net) if refer else None,
+            batch=_beside(out, data) if refer and samples is None else None,
+        )
+        certificate.save(out)
         if not json:
             write(f"certificate: {out}")
-        note_slow_check(result.lower)
+        note_slow_check(certificate)
     if json:
         print_json("dim", result.status, dimension_json(result), certificate=out)
     if result.evidence.stopped == "interrupted":
@@ -276,7 +287,7 @@ def verify(certificates: Files, /, *, json: JsonFlag = False, quiet: QuietFlag =
     for path in certificates:
         try:
             if not (json or quiet):
-                note_slow_check(Certificate.load(path).claim.get("rank"), f"{path}: ")
+                note_slow_check(Certificate.load(path), f"{path}: ")
             verdict = verify_certificate(path)
         except MalformedCertificate as error:
             found.append({"file": str(path), "accepted": False, "reason": str(error)})
@@ -426,6 +437,11 @@ def doctor(*, json: JsonFlag = False) -> int:
 
 
 # -- running ---------------------------------------------------------------------------------
+
+
+def _beside(out: Path, file: Path) -> str:
+    """Say where a file lies, seen from the folder of another."""
+    return os.path.relpath(file, out.parent)
 
 
 def _check_writable(out: Path | None) -> None:

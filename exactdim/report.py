@@ -21,6 +21,7 @@ from exactdim.demo import STAGES, DemoRow
 from exactdim.dimension.bounds import Bound
 from exactdim.dimension.lower import LowerEnd
 from exactdim.dimension.result import Dimension
+from exactdim.evidence.certificate import Certificate
 from exactdim.numeric import RECIPES, CrosscheckReport
 
 
@@ -158,11 +159,11 @@ def print_table(table: Table) -> None:
     sys.stdout.write(captured.get())
 
 
-def note_slow_check(rank: object, where: str = "") -> None:
-    """Say how long the pure-Python check of a minor takes if it takes long."""
-    if isinstance(rank, int) and rank > 500:
-        seconds = 35 * (rank / 1000) ** 3
-        note(f"{where}the checker is pure Python; rank {rank} takes it about {seconds:.0f} s")
+def note_slow_check(certificate: Certificate, where: str = "") -> None:
+    """Say how long a check takes if it takes long."""
+    seconds = certificate.checking_seconds
+    if seconds > 3:
+        note(f"{where}rank {certificate.claim['rank']}: checking takes about {seconds:.0f} s")
 
 
 def write(text: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import exactdim as ed
-from exactdim import cli, report
+from exactdim import cli
 from exactdim.nets.formats import write_network
 from exactdim.numeric import RECIPES
 
@@ -291,11 +291,3 @@ def test_a_bug_exits_seventy(files, monkeypatch, capsys):
 def test_usage_errors_as_json(files, capsys):
     assert run("dim", *files, "--head", "tanh", "--json") == 2
     assert json.loads(capsys.readouterr().out)["status"] == "error"
-
-
-def test_slow_checks_are_announced(capsys):
-    report.note_slow_check(1000)
-    assert "about 35 s" in capsys.readouterr().err
-    report.note_slow_check(300)
-    report.note_slow_check("300")
-    assert capsys.readouterr().err == ""

@@ -21,7 +21,7 @@ from exactdim.arith.primes import descending_primes
 from exactdim.arith.rationals import ArrayLike
 from exactdim.dimension.choice import choose
 from exactdim.dimension.units import Feature, UnitSpans
-from exactdim.evidence.certificate import spell
+from exactdim.evidence.spelling import spell
 from exactdim.nets.formats import NetworkLike
 from exactdim.nets.jacobian import Head, JacobianFactors, head_matrix, jacobian_factors
 from exactdim.nets.patterns import KinkChoice

@@ -18,7 +18,7 @@ from exactdim.arith.manyprimes import ManyPrimes, scaled_integers
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.modular import pivots_of_residues, residues_of_integers
 from exactdim.dimension.bounds import Bound
-from exactdim.evidence.certificate import spell
+from exactdim.evidence.spelling import spell
 from exactdim.nets.jacobian import JacobianFactors
 from exactdim.nets.symmetry import gauge_vectors
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.dimension.bounds import Bound
 from exactdim.dimension.lower import LowerEnd, complete_minor
 from exactdim.errors import CertificateError, Undecided
-from exactdim.evidence.certificate import Certificate, rationals
+from exactdim.evidence.certificate import Certificate
+from exactdim.evidence.recheck import content_digest
+from exactdim.evidence.spelling import inputs_of, layers_of
 from exactdim.nets.jacobian import Head, JacobianFactors
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import ActivationPattern
@@ -119,8 +123,19 @@ class Dimension:
 
     __index__ = __int__
 
-    def certificate(self) -> Certificate:
+    def certificate(
+        self,
+        *,
+        network: str | os.PathLike[str] | None = None,
+        batch: str | os.PathLike[str] | None = None,
+    ) -> Certificate:
         """Write the evidence down as a file that can be checked without exactdim.
+
+        Parameters
+        ----------
+        network, batch : path, optional
+            Name these files, with the digest of what they hold, instead of spelling the network or
+            the batch out. They must be what the answer is about.
 
         Returns
         -------
@@ -151,12 +166,10 @@ class Dimension:
             "wrt": "parameters",
             "on_kink": e.pattern.on_kink,
         }
-        problem = {
-            "layers": [
-                {"weight": rationals(W), "bias": None if b is None else rationals(b)[0]}
-                for W, b in zip(e.net.weights, e.net.biases, strict=True)
-            ],
-            "inputs": rationals(e.batch),
+        layers, inputs = layers_of(e.net), inputs_of(e.batch)
+        problem: dict[str, Any] = {
+            **({"layers": layers} if network is None else {"network": _named(network, layers)}),
+            **({"inputs": inputs} if batch is None else {"batch": _named(batch, inputs)}),
         }
         witness: dict[str, Any] = {
             "dropped": list(e.pattern.dropped),
@@ -206,6 +219,10 @@ class Dimension:
         if self.evidence.stopped and self.status != "proved":
             what += "; stopped early"
         return what
+
+
+def _named(path: str | os.PathLike[str], contents: list[Any]) -> dict[str, str]:
+    return {"file": Path(path).as_posix(), "sha256": content_digest(contents)}
 
 
 def _count(n: int, noun: str) -> str:

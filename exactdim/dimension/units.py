@@ -25,7 +25,7 @@ from exactdim.arith.elimination import rank_profile
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.primes import descending_primes
 from exactdim.arith.rationals import FloatArray
-from exactdim.evidence.certificate import spell
+from exactdim.evidence.spelling import spell
 from exactdim.nets.gram import modular_factors, usable_prime
 from exactdim.nets.jacobian import JacobianFactors
 from exactdim.nets.patterns import BoolArray
