@@ -30,12 +30,13 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return (X[order] / 255).astype(np.float32), y[order]
 
 
-def train(epochs: int, samples: int = 600) -> dict[str, np.ndarray]:
+def train(epochs: int, samples: int = 600, width: int = 30) -> dict[str, np.ndarray]:
     import torch
 
     torch.manual_seed(0)
+    widths = (WIDTHS[0], width, width, width, WIDTHS[-1])
     X, y = (torch.from_numpy(a[:samples]) for a in images())
-    linears = [torch.nn.Linear(a, b) for a, b in itertools.pairwise(WIDTHS)]
+    linears = [torch.nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
     for linear in linears:
         torch.nn.init.xavier_uniform_(linear.weight)
         torch.nn.init.zeros_(linear.bias)

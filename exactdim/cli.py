@@ -91,6 +91,7 @@ def dim(
     jobs: int = 1,
     max_seconds: float | None = None,
     checkpoint: Path | None = None,
+    device: str | None = None,
     out: Path | None = None,
     refer: Annotated[bool, Parameter(negative="")] = False,
     json: JsonFlag = False,
@@ -122,6 +123,8 @@ def dim(
         Stop then and report the bracket reached.
     checkpoint
         Keep what is found in this file; killed and started again, the run goes on from there.
+    device
+        Torch device for large Gram matrices, such as cuda; numpy by default.
     out
         Write the certificate to this file.
     refer
@@ -144,6 +147,7 @@ def dim(
             executor=executor,
             max_seconds=max_seconds,
             checkpoint=checkpoint,
+            device=device,
             progress=progress,
         )
     if not json:

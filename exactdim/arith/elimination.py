@@ -315,7 +315,7 @@ def find_pivots(
             break
         wide = len(rows) < max(1, size // 2)
         if wide:
-            rows, columns, inverse = _pivots_over(work.pull(here, everywhere), size, p)
+            rows, columns, inverse = _pivots_over(work.pull(here, everywhere), p)
         _bring_to_front(work, row_at, done, rows, axis=0)
         _bring_to_front(work, column_at, done, columns, axis=1)
         found = len(rows)
@@ -382,14 +382,12 @@ def _pivot_block(S: FloatArray, p: int) -> tuple[list[int], list[int], FloatArra
     try:
         return list(range(len(S))), list(range(len(S))), inverse_mod(S, p)
     except ZeroDivisionError:
-        rows, columns = _pivots_of(S, p)
-        return rows, columns, inverse_mod(S[np.ix_(rows, columns)], p) if rows else S[:0, :0]
+        return _pivots_over(S, p)
 
 
-def _pivots_over(S: FloatArray, at_most: int, p: int) -> tuple[list[int], list[int], FloatArray]:
-    """Find pivots in a wide strip, and the inverse of the pivot minor."""
+def _pivots_over(S: FloatArray, p: int) -> tuple[list[int], list[int], FloatArray]:
+    """Find the pivots of a wide strip, and the inverse of the pivot minor."""
     rows, columns = _pivots_of(S, p)
-    rows, columns = rows[:at_most], columns[:at_most]
     return rows, columns, inverse_mod(S[np.ix_(rows, columns)], p) if rows else S[:0, :0]
 
 

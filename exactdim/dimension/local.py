@@ -58,6 +58,7 @@ def local_dimension(
     executor: Executor | None = None,
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> Dimension:
     """Compute the rank of the Jacobian of the batch output in the parameters, with evidence.
@@ -88,6 +89,9 @@ def local_dimension(
     checkpoint : path, optional
         A file that keeps what has been found: killed and started again, the run goes on from there.
         It belongs to this network, batch and head.
+    device : str, optional
+        Torch device, such as ``"cuda"``, on which Gram matrices are built and eliminated; numpy on
+        the CPU by default. The arithmetic is exact there too.
     progress : callable, optional
         Called as ``progress(done, total, note)``.
 
@@ -104,6 +108,8 @@ def local_dimension(
         If an argument is not understood, a shape is wrong or a number is not finite.
     UnreadableFile
         If the checkpoint cannot be read or written.
+    MissingDependency
+        If a device is named and torch is not installed.
 
     Notes
     -----
@@ -131,12 +137,23 @@ def local_dimension(
     if max_seconds is not None and not max_seconds >= 0:
         raise InvalidInput(f"max_seconds={max_seconds} is negative")
     head_matrix(head, net.widths[-1])
+    if device is not None:
+        from exactdim.torch import exact_device
+
+        device = str(exact_device(device))
     clock = _Clock(max_seconds, progress)
     batch = as_batch(X, net.widths[0])
     clock.tick(0, 4, "activation pattern")
     pattern = activation_pattern(net, batch, on_kink=on_kink)
     factors = JacobianFactors(net, pattern.select(batch), pattern, head)
-    search = _Search(factors, clock, Checkpoint.open(checkpoint, factors), error=error, seed=seed)
+    search = _Search(
+        factors,
+        clock,
+        Checkpoint.open(checkpoint, factors),
+        error=error,
+        seed=seed,
+        device=device,
+    )
     stopped: Literal["interrupted", "max_seconds"] | None = None
     try:
         search.bracket(proof)
@@ -204,11 +221,13 @@ class _Search:
         *,
         error: float,
         seed: int | None,
+        device: str | None,
     ) -> None:
         self.factors = factors
         self.clock = clock
         self.error = error
         self.seed = seed
+        self.device = device
         self.found = found
         self._rng = random.SystemRandom() if seed is None else random.Random(seed)
         self.structural = StructuralBounds(factors)
@@ -226,7 +245,7 @@ class _Search:
     @cached_property
     def source(self) -> Source:
         """The matrix whose rank is taken."""
-        return suitable_source(self.distinct)
+        return suitable_source(self.distinct, self.device)
 
     @property
     def primes(self) -> list[int]:
@@ -310,7 +329,13 @@ class _Search:
             p = random_prime(prime_bits(self.source), self._rng)
             try:
                 found = lower_end(
-                    self.distinct, self.source, p, self._rng, self.upper.value, self._tick
+                    self.distinct,
+                    self.source,
+                    p,
+                    self._rng,
+                    self.upper.value,
+                    self._tick,
+                    self.device,
                 )
                 break
             except DenominatorDivisible:

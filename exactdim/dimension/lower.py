@@ -30,6 +30,9 @@ DENSE_ENTRIES = 4_000_000
 GRAM_ORDER = 25_000
 """Order of the largest Gram matrix that is formed: 5 GB."""
 
+DEVICE_ORDER = 80_000
+"""Order of the largest Gram matrix that an accelerator is asked for: 48 GB."""
+
 
 @dataclass(frozen=True)
 class LowerEnd:
@@ -53,13 +56,15 @@ class LowerEnd:
     source: Source = "jacobian"
 
 
-def suitable_source(factors: JacobianFactors) -> Source:
+def suitable_source(factors: JacobianFactors, device: str | None = None) -> Source:
     """Choose the smallest matrix that has the rank of the Jacobian.
 
     Parameters
     ----------
     factors : JacobianFactors
         Of distinct samples.
+    device : str, optional
+        A torch device, which may hold larger matrices.
 
     Returns
     -------
@@ -70,7 +75,8 @@ def suitable_source(factors: JacobianFactors) -> Source:
         return "jacobian"
     if rows > columns // 4:  # else not worth a look at which columns are zero
         columns = len(live_columns(factors, usable_prime(factors)))
-    if min(rows, columns) > GRAM_ORDER:
+    largest = GRAM_ORDER if device in {None, "cpu"} else DEVICE_ORDER
+    if min(rows, columns) > largest:
         return "folded-gram"
     return "row-gram" if rows <= columns else "column-gram"
 
@@ -96,6 +102,7 @@ def lower_end(
     rng: random.Random,
     enough: int,
     tick: Callable[[int, int, str], None],
+    device: str | None = None,
 ) -> LowerEnd:
     """Take the rank modulo a prime.
 
@@ -112,6 +119,8 @@ def lower_end(
         Upper bound of the rank: nothing is gained beyond.
     tick : callable
         Called as ``tick(done, total, note)``; may raise to stop.
+    device : str, optional
+        Torch device for Gram matrices (but for a folded one); numpy by default.
 
     Returns
     -------
@@ -128,18 +137,43 @@ def lower_end(
     def building(done: int, total: int) -> None:
         tick(done, total, "Gram matrix, rows")
 
-    if source == "column-gram":
-        live = live_columns(factors, p)
-        gram = column_gram(factors, p, live, rng, tick=building)
-    else:
+    def eliminating(done: int, total: int) -> None:
+        tick(done, total, "rank modulo p, pivots")
+
+    live = live_columns(factors, p) if source == "column-gram" else []
+    if device is None or source == "folded-gram":
         fold = GRAM_ORDER if source == "folded-gram" else None
-        gram = weighted_gram(factors, p, rng, fold=fold, tick=building)
-    found, _ = elimination.rank_profile(
-        gram, p, enough=enough, tick=lambda a, b: tick(a, b, "rank modulo p, pivots")
-    )
+        gram = (
+            column_gram(factors, p, live, rng, tick=building)
+            if source == "column-gram"
+            else weighted_gram(factors, p, rng, fold=fold, tick=building)
+        )
+        found, _ = elimination.rank_profile(gram, p, enough=enough, tick=eliminating)
+    else:
+        found = _found_on_device(factors, live, p, rng, enough, building, eliminating, device)
     rows_found = tuple(found) if source == "row-gram" else None
     columns_found = tuple(live[j] for j in found) if source == "column-gram" else None
     return LowerEnd(p, len(found), rows_found, columns_found, source)
+
+
+def _found_on_device(
+    factors: JacobianFactors,
+    live: list[int],
+    p: int,
+    rng: random.Random,
+    enough: int,
+    building: elimination.Tick,
+    eliminating: elimination.Tick,
+    device: str,
+) -> list[int]:
+    from exactdim import torch as backend
+
+    gram = (
+        backend.column_gram(factors, p, live, rng, device=device, tick=building)
+        if live
+        else backend.weighted_gram(factors, p, rng, device=device, tick=building)
+    )
+    return backend.rank_profile(gram, p, enough=enough, tick=eliminating)[0]
 
 
 def complete_minor(factors: JacobianFactors, lower: LowerEnd) -> LowerEnd:

@@ -32,6 +32,8 @@ __all__ = [
 
 STRIP = 128
 
+TILE = 1024
+
 
 def usable_prime(problem: JacobianFactors) -> int:
     """Return the largest prime of 23 bits that divides no denominator of network and batch.
@@ -251,7 +253,8 @@ def weighted_gram(
     plain Gram matrix (D = I) can lose rank modulo arbitrarily large primes.
     """
     rng = rng or random.SystemRandom()
-    rows, d = problem.shape[0], problem.outputs
+    rows, n, d = problem.shape[0], problem.n, problem.outputs
+    step = max(TILE // max(d, 1), 1)
     terms = []
     for M, h in modular_factors(problem, p):
         weighted = _weighted(h, p, rng)
@@ -262,11 +265,15 @@ def weighted_gram(
 
     def strip_of(picked: npt.NDArray[np.intp]) -> FloatArray:
         strip = np.zeros((len(picked), rows))
-        for weighted, M, inputs in terms:
-            outputs = matmul_mod(weighted[picked], M.T, p)
-            outputs *= np.repeat(inputs[picked // d], d, axis=1)
-            strip += outputs
-            reduce_in_place(strip, p)
+        for first in range(0, n, step):  # by tiles, whose temporaries stay in the cache
+            samples = slice(first, min(first + step, n))
+            columns = slice(samples.start * d, samples.stop * d)
+            tile = strip[:, columns]
+            for weighted, M, inputs in terms:
+                outputs = matmul_mod(weighted[picked], M[columns].T, p)
+                outputs *= np.repeat(inputs[picked // d, samples], d, axis=1)
+                tile += outputs
+                reduce_in_place(tile, p)
         return strip
 
     def build(start: int) -> None:
