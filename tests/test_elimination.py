@@ -52,10 +52,15 @@ def residue_matrices(draw):
     return A, p
 
 
-@pytest.fixture(autouse=True, params=[(256, 64), (4, 2)], ids=["real blocks", "tiny blocks"])
+@pytest.fixture(
+    autouse=True,
+    params=[(256, 64, 10_000), (256, 64, -1), (4, 2, -1)],
+    ids=["as it is", "never FLINT alone", "tiny blocks"],
+)
 def block_sizes(request, monkeypatch):
     """Small matrices must walk through the block logic too."""
-    block, small = request.param
+    block, small, flint_entries = request.param
+    monkeypatch.setattr(elimination, "FLINT_ENTRIES", flint_entries)
     monkeypatch.setattr(elimination, "BLOCK", block)
     monkeypatch.setattr(elimination, "SMALL", small)
     monkeypatch.setattr(elimination, "STRIP", max(3, block // 2))
@@ -133,6 +138,7 @@ def test_permutation_matrices_have_singular_leading_blocks():
 def test_stops_at_a_known_upper_bound():
     rng = np.random.default_rng(3)
     A = rng.integers(0, P, (40, 40))
+    A[:7, :7] = 0  # the first seven pivot rows and columns meet in zeros
     rows, columns = rank_profile(centred(A, P), P, enough=7)
     assert len(rows) == len(columns) == 7
     assert flint(A[np.ix_(rows, columns)], P).rank() == 7

@@ -50,6 +50,9 @@ BLOCK = 256
 SMALL = 16
 """Order up to which FLINT inverts a block; above, it is halved."""
 
+FLINT_ENTRIES = 10_000
+"""Size up to which FLINT alone is faster: measured in ``benchmarks/rank_mod_p.py``."""
+
 STRIP = 128
 """Rows updated at a time, so that product and reduction meet in the cache."""
 
@@ -199,14 +202,7 @@ def independent_columns(A: FloatArray, p: int) -> list[int]:
 
 
 class Workspace(Protocol):
-    """A matrix under elimination, wherever it lives.
-
-    Attributes
-    ----------
-    shape : (int, int)
-    block : int
-        Pivots to eliminate at a time, at most `INNER`.
-    """
+    """A matrix of centred residues under elimination, wherever it lives."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -275,8 +271,19 @@ def rank_profile(
     >>> rank_profile(np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 4.0], [1.0, 0.0, 0.0]]), 8388593)
     ([0, 2], [0, 1])
     """
+    if A.size <= FLINT_ENTRIES:
+        return _small_rank_profile(A, p, enough)
     with strip_workers() as for_each:
         return find_pivots(_Strips(A, p, for_each), p, enough=enough, tick=tick)
+
+
+def _small_rank_profile(A: FloatArray, p: int, enough: int | None) -> tuple[list[int], list[int]]:
+    check_prime(p)
+    rows, columns = _pivots_of(A, p)
+    if enough is not None and enough < len(rows):
+        rows = rows[:enough]
+        columns = independent_columns(A[rows], p)  # part of a nonzero minor need not be one
+    return rows, columns
 
 
 def find_pivots(

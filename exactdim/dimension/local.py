@@ -35,7 +35,7 @@ from exactdim.errors import DenominatorDivisible, InvalidInput
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import MAX_ENTRIES, Head, JacobianFactors, head_matrix
 from exactdim.nets.network import as_batch
-from exactdim.nets.patterns import KinkChoice, activation_pattern
+from exactdim.nets.patterns import FloatPass, KinkChoice, float_signs, pattern_from
 
 __all__ = ["Progress", "ProofEffort", "local_dimension"]
 
@@ -137,14 +137,13 @@ def local_dimension(
     if max_seconds is not None and not max_seconds >= 0:
         raise InvalidInput(f"max_seconds={max_seconds} is negative")
     head_matrix(head, net.widths[-1])
+    float_pass: FloatPass = float_signs
     if device is not None:
-        from exactdim.torch import exact_device
-
-        device = str(exact_device(device))
+        float_pass, device = _on_device(device)
     clock = _Clock(max_seconds, progress)
     batch = as_batch(X, net.widths[0])
     clock.tick(0, 4, "activation pattern")
-    pattern = activation_pattern(net, batch, on_kink=on_kink)
+    pattern = pattern_from(net, batch, on_kink, float_pass)
     factors = JacobianFactors(net, pattern.select(batch), pattern, head)
     search = _Search(
         factors,
@@ -188,6 +187,13 @@ def local_dimension(
         bounds=tuple(sorted(search.bounds, key=lambda bound: bound.value)),
         failure_probability=search.failure_probability,
     )
+
+
+def _on_device(name: str) -> tuple[FloatPass, str]:
+    from exactdim.torch import certain_signs, exact_device
+
+    device = str(exact_device(name))
+    return lambda net, batch: certain_signs(net, batch, device=device).layers, device
 
 
 class _OutOfTime(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from exactdim.arith import elimination
 from exactdim.arith.modular import pivots_of_residues
@@ -120,7 +120,7 @@ def lower_end(
     tick : callable
         Called as ``tick(done, total, note)``; may raise to stop.
     device : str, optional
-        Torch device for Gram matrices (but for a folded one); numpy by default.
+        Torch device for Gram matrices; numpy by default.
 
     Returns
     -------
@@ -140,40 +140,26 @@ def lower_end(
     def eliminating(done: int, total: int) -> None:
         tick(done, total, "rank modulo p, pivots")
 
-    live = live_columns(factors, p) if source == "column-gram" else []
-    if device is None or source == "folded-gram":
-        fold = GRAM_ORDER if source == "folded-gram" else None
-        gram = (
-            column_gram(factors, p, live, rng, tick=building)
-            if source == "column-gram"
-            else weighted_gram(factors, p, rng, fold=fold, tick=building)
-        )
-        found, _ = elimination.rank_profile(gram, p, enough=enough, tick=eliminating)
+    live = live_columns(factors, p) if source == "column-gram" else None
+    fold = GRAM_ORDER if source == "folded-gram" else None
+    eliminate: Any = elimination.rank_profile
+    gram: Any
+    if device is not None:
+        from exactdim import torch as backend
+
+        eliminate = backend.rank_profile
+        if live is not None:
+            gram = backend.column_gram(factors, p, live, rng, device=device, tick=building)
+        else:
+            gram = backend.weighted_gram(factors, p, rng, fold=fold, device=device, tick=building)
+    elif live is not None:
+        gram = column_gram(factors, p, live, rng, tick=building)
     else:
-        found = _found_on_device(factors, live, p, rng, enough, building, eliminating, device)
+        gram = weighted_gram(factors, p, rng, fold=fold, tick=building)
+    found, _ = eliminate(gram, p, enough=enough, tick=eliminating)
     rows_found = tuple(found) if source == "row-gram" else None
-    columns_found = tuple(live[j] for j in found) if source == "column-gram" else None
+    columns_found = None if live is None else tuple(live[j] for j in found)
     return LowerEnd(p, len(found), rows_found, columns_found, source)
-
-
-def _found_on_device(
-    factors: JacobianFactors,
-    live: list[int],
-    p: int,
-    rng: random.Random,
-    enough: int,
-    building: elimination.Tick,
-    eliminating: elimination.Tick,
-    device: str,
-) -> list[int]:
-    from exactdim import torch as backend
-
-    gram = (
-        backend.column_gram(factors, p, live, rng, device=device, tick=building)
-        if live
-        else backend.weighted_gram(factors, p, rng, device=device, tick=building)
-    )
-    return backend.rank_profile(gram, p, enough=enough, tick=eliminating)[0]
 
 
 def complete_minor(factors: JacobianFactors, lower: LowerEnd) -> LowerEnd:

@@ -22,7 +22,10 @@ from exactdim.errors import DenominatorDivisible
 from exactdim.nets.jacobian import JacobianFactors, head_matrix
 
 __all__ = [
+    "Folding",
+    "JacobianEntries",
     "column_gram",
+    "exact_residues",
     "jacobian_block",
     "live_columns",
     "modular_factors",
@@ -69,19 +72,19 @@ def modular_factors(problem: JacobianFactors, p: int) -> list[tuple[FloatArray, 
     """
     net, layers = problem.net, problem.pattern.layers
     n, d = problem.batch.shape[0], problem.outputs
-    weights = [_residues(W, p) for W in net.weights]
-    h, features = _residues(problem.batch, p), []
+    weights = [exact_residues(W, p) for W in net.weights]
+    h, features = exact_residues(problem.batch, p), []
     for layer in range(net.depth):
         bias = net.biases[layer]
         z = matmul_mod(h, weights[layer].T, p)
         if bias is not None:
-            z += _residues(bias, p)
+            z += exact_residues(bias, p)
             h = np.hstack([h, np.ones((n, 1))])
         features.append(h)
         if layer < net.depth - 1:
             h = np.where(layers[layer], z, 0.0)
             reduce_in_place(h, p)
-    current = np.tile(_residues(head_matrix(problem.head, net.widths[-1]), p), (n, 1))
+    current = np.tile(exact_residues(head_matrix(problem.head, net.widths[-1]), p), (n, 1))
     sensitivities = [current]
     for layer in range(net.depth - 2, -1, -1):
         mask = np.repeat(layers[layer], d, axis=0)
@@ -133,11 +136,21 @@ def jacobian_block(
     float64 array of shape (len(rows), len(columns))
         Centred residues; columns as in `ReLUNetwork.parameters`.
     """
-    return _Entries(problem, p, columns).block(range(problem.shape[0]) if rows is None else rows)
+    return JacobianEntries(problem, p, columns).block(
+        range(problem.shape[0]) if rows is None else rows
+    )
 
 
-class _Entries:
-    """Entries of the Jacobian modulo p at some columns."""
+class JacobianEntries:
+    """Entries of the Jacobian modulo p at some columns.
+
+    Parameters
+    ----------
+    problem : JacobianFactors
+    p : int
+    columns : sequence of int or None
+        All by default.
+    """
 
     def __init__(self, problem: JacobianFactors, p: int, columns: Sequence[int] | None) -> None:
         self.p, self.d = p, max(problem.outputs, 1)
@@ -160,7 +173,17 @@ class _Entries:
         self.width = len(wanted)
 
     def block(self, rows: Sequence[int]) -> FloatArray:
-        """Form some rows, as centred residues."""
+        """Form some rows.
+
+        Parameters
+        ----------
+        rows : sequence of int
+
+        Returns
+        -------
+        float64 array of shape (len(rows), columns)
+            Centred residues.
+        """
         picked = np.asarray(rows, dtype=np.intp)
         out = np.empty((len(picked), self.width))
         for where, M, unit, h, source in self.layers:
@@ -202,7 +225,7 @@ def column_gram(
     1 - r / p.
     """
     rng = rng or random.SystemRandom()
-    entries, rows = _Entries(problem, p, columns), problem.shape[0]
+    entries, rows = JacobianEntries(problem, p, columns), problem.shape[0]
     gram = np.zeros((len(columns), len(columns)))
     with strip_workers() as for_each:
         for first in range(0, rows, INNER):
@@ -259,7 +282,7 @@ def weighted_gram(
     for M, h in modular_factors(problem, p):
         weighted = _weighted(h, p, rng)
         terms.append((_weighted(M, p, rng), M, matmul_mod(weighted, h.T, p)))
-    folding = _Folding(rows, fold, p, rng) if fold is not None and fold < rows else None
+    folding = Folding(rows, fold, p, rng) if fold is not None and fold < rows else None
     size = rows if folding is None else folding.size
     gram = np.zeros((size, size))
 
@@ -288,10 +311,18 @@ def weighted_gram(
     return gram
 
 
-class _Folding:
+class Folding:
     """Sums of rows with random weights; each row is in two of them.
 
     In one only, two rows that alone carry a direction each would often meet in a sum.
+
+    Parameters
+    ----------
+    rows : int
+    size : int
+        Number of sums.
+    p : int
+    rng : random.Random
     """
 
     def __init__(self, rows: int, size: int, p: int, rng: random.Random) -> None:
@@ -310,7 +341,19 @@ class _Folding:
     def fold(
         self, strip_of: Callable[[npt.NDArray[np.intp]], FloatArray], places: npt.NDArray[np.intp]
     ) -> FloatArray:
-        """Add up rows and columns of their groups."""
+        """Add up the rows, and the columns, that belong to some of the sums.
+
+        Parameters
+        ----------
+        strip_of : callable
+            Makes rows of the matrix.
+        places : array of int
+            The sums.
+
+        Returns
+        -------
+        float64 array of shape (len(places), size)
+        """
         out = np.zeros((len(places), self.size))
         for picked, weights in zip(self.order[:, places], self.weights[:, places], strict=True):
             strip = strip_of(picked)
@@ -330,7 +373,24 @@ def _weighted(A: FloatArray, p: int, rng: random.Random) -> FloatArray:
     return out
 
 
-def _residues(A: QMatrix, p: int) -> FloatArray:
+def exact_residues(A: QMatrix, p: int) -> FloatArray:
+    """Reduce a rational matrix to centred residues.
+
+    Parameters
+    ----------
+    A : QMatrix of shape (m, n)
+    p : int
+        A prime of at most 23 bits.
+
+    Returns
+    -------
+    float64 array of shape (m, n)
+
+    Raises
+    ------
+    DenominatorDivisible
+        If the prime divides the denominator.
+    """
     if A.denominator % p == 0:
         raise DenominatorDivisible(f"{p} divides a denominator; take another prime")
     inverse = pow(A.denominator, -1, p)

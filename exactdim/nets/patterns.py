@@ -7,6 +7,7 @@ float arithmetic, only the speed does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -15,15 +16,26 @@ import numpy as np
 import numpy.typing as npt
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.arith.rationals import ArrayLike, FloatArray
+from exactdim.arith.rationals import ArrayLike
 from exactdim.errors import InvalidInput, OnKink
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork, as_batch
 
-__all__ = ["ActivationPattern", "BoolArray", "KinkChoice", "activation_pattern"]
+__all__ = [
+    "ActivationPattern",
+    "BoolArray",
+    "FloatPass",
+    "KinkChoice",
+    "activation_pattern",
+    "float_signs",
+    "pass_with_error",
+    "pattern_from",
+]
 
 KinkChoice: TypeAlias = Literal["raise", "zero", "drop"]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatPass: TypeAlias = Callable[[ReLUNetwork, QMatrix], Sequence[tuple[BoolArray, BoolArray]]]
+"""As `float_signs`."""
 
 UNIT_ROUNDOFF = 2.0**-53
 """Relative error of one float64 operation."""
@@ -168,10 +180,36 @@ def activation_pattern(
     exactdim.errors.OnKink: ...
     """
     net = as_network(net)
+    return pattern_from(net, as_batch(X, net.widths[0]), on_kink, float_signs)
+
+
+def pattern_from(
+    net: ReLUNetwork, batch: QMatrix, on_kink: KinkChoice, float_pass: FloatPass
+) -> ActivationPattern:
+    """Complete the signs that a float pass is certain of, on whatever device.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    batch : QMatrix of shape (n, N_0)
+    on_kink : {"raise", "zero", "drop"}
+    float_pass : callable
+        `float_signs`, or another whose certain signs are right.
+
+    Returns
+    -------
+    ActivationPattern
+
+    Raises
+    ------
+    OnKink
+        As `activation_pattern`.
+    InvalidInput
+        As `activation_pattern`.
+    """
     if on_kink not in {"raise", "zero", "drop"}:
         raise InvalidInput(f"on_kink={on_kink!r} is unknown; choose 'raise', 'zero' or 'drop'")
-    batch = as_batch(X, net.widths[0])
-    layers, kinks, n_exact = _signs(net, batch)
+    layers, kinks, n_exact = _signs(net, batch, float_pass(net, batch))
     if kinks and on_kink == "raise":
         raise OnKink(_kink_message(kinks), kinks)
     dropped = tuple(sorted({i for i, _, _ in kinks})) if on_kink == "drop" else ()
@@ -204,28 +242,22 @@ def _kink_message(kinks: list[tuple[int, int, int]]) -> str:
 
 
 def _signs(
-    net: ReLUNetwork, batch: QMatrix
+    net: ReLUNetwork, batch: QMatrix, certain: Sequence[tuple[BoolArray, BoolArray]]
 ) -> tuple[list[BoolArray], list[tuple[int, int, int]], int]:
     """Return the masks of the hidden layers, the kinks, and how many signs needed exact work."""
     n = batch.shape[0]
-    h = batch.to_numpy(np.float64)
-    error = np.abs(h) * (4 * UNIT_ROUNDOFF) + TINY  # rounding of rational samples to floats
     zero_input = np.array([not any(row) for row in _rows(batch)], dtype=bool)
     kinked = np.zeros(n, dtype=bool)
     masks: list[BoolArray] = []
     kinks: list[tuple[int, int, int]] = []
     n_exact = 0
-    for layer in range(net.depth - 1):
-        with np.errstate(all="ignore"):  # overflow makes the bound infinite or NaN: sign open
-            z, z_error = _affine_with_error(*net.float_layers[layer], h, error)
-            mask: BoolArray = np.asarray(z > z_error)
-            still_open = ~(mask | (z < -z_error))
+    for layer, (mask, still_open) in enumerate(certain):
         if still_open.any():
             samples = np.flatnonzero(still_open.any(axis=1))
             exact = _exact_preactivation(net, batch, masks, samples, layer)
             width = exact.shape[1]
             sign = np.array([(x > 0) - (x < 0) for x in exact.numerators()], dtype=np.int8)
-            full_sign = np.zeros(z.shape, dtype=np.int8)
+            full_sign = np.zeros(mask.shape, dtype=np.int8)
             full_sign[samples] = sign.reshape(len(samples), width)
             mask = np.array(np.where(still_open, full_sign > 0, mask), dtype=np.bool_)
             n_exact += int(still_open.sum())
@@ -236,16 +268,55 @@ def _signs(
             for i, _, _ in kinks:
                 kinked[i] = True
         masks.append(mask)
-        with np.errstate(all="ignore"):
-            h = np.where(mask, z, 0.0)
-            error = np.where(mask, z_error, 0.0)
         zero_input = np.asarray(~mask.any(axis=1))
     return masks, kinks, n_exact
 
 
-def _affine_with_error(
-    W: FloatArray, b: FloatArray, h: FloatArray, error: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def float_signs(net: ReLUNetwork, batch: QMatrix) -> list[tuple[BoolArray, BoolArray]]:
+    """Find the signs of pre-activations that one float64 pass settles.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    batch : QMatrix of shape (n, N_0)
+
+    Returns
+    -------
+    list of (boolean array, boolean array), each of shape (n, N_l)
+        Per hidden layer, where the pre-activation is certainly positive, and where its sign is
+        open. Elsewhere it is certainly negative.
+    """
+    with np.errstate(all="ignore"):  # overflow makes the bound infinite or NaN: sign open
+        return list(pass_with_error(net.float_layers[:-1], batch.to_numpy(np.float64)))
+
+
+def pass_with_error(layers: Iterable[tuple[Any, Any]], h: Any) -> Iterator[tuple[Any, Any]]:
+    """Carry a batch through the hidden layers with a bound on its error; yield certain signs.
+
+    Parameters
+    ----------
+    layers : iterable of (weight, bias)
+        Numpy arrays, or tensors on any device: only operations that both have are used.
+    h : array of shape (n, N_0)
+
+    Yields
+    ------
+    positive, still_open : boolean arrays of shape (n, N_l)
+
+    Notes
+    -----
+    Behind an open sign the pass goes on with ``max(z, 0)`` and the bound on the error of z: the
+    ReLU brings no two numbers further apart.
+    """
+    error = abs(h) * (4 * UNIT_ROUNDOFF) + TINY  # rounding of rational samples to floats
+    for W, b in layers:
+        z, z_error = _affine_with_error(W, b, h, error)
+        above, below = z > z_error, z < -z_error
+        yield above, ~(above | below)
+        h, error = z * (z > 0), z_error * ~below  # where below, z and its bound are finite
+
+
+def _affine_with_error(W: Any, b: Any, h: Any, error: Any) -> tuple[Any, Any]:
     """Compute W h + b in floats together with a bound on the distance from the exact value.
 
     Returns
@@ -262,13 +333,14 @@ def _affine_with_error(
     """
     n = W.shape[1]
     z = h @ W.T + b
-    size, reach = np.abs(W), np.abs(h) + error
-    magnitude = reach @ size.T + np.abs(b)
+    size, reach = abs(W), abs(h) + error
+    magnitude = reach @ size.T + abs(b)
     gamma = (2 * n + 16) * UNIT_ROUNDOFF
     bound = gamma * magnitude + (1 + gamma) * (error @ size.T)
     underflow = TINY * (n + 1 + size.sum(axis=1) + reach.sum(axis=1, keepdims=True))
     bound = (1 + gamma) * bound + 2 * underflow
-    return z, np.where(magnitude < HUGE, bound, np.inf)
+    bound[~(magnitude < HUGE)] = np.inf
+    return z, bound
 
 
 def _exact_preactivation(

@@ -15,7 +15,7 @@ import torch
 
 from exactdim.arith.elimination import INNER, Tick, centred
 from exactdim.errors import TooLarge
-from exactdim.nets.gram import _Entries, _Folding, _residues
+from exactdim.nets.gram import Folding, JacobianEntries, exact_residues
 from exactdim.nets.jacobian import JacobianFactors, head_matrix
 from exactdim.torch.device import Chunks, Device, exact_device, out_of_memory
 from exactdim.torch.linalg import matmul_mod, multiply_mod, piece, reduce_in_place
@@ -45,19 +45,19 @@ def modular_factors(problem: JacobianFactors, p: int, *, device: Device) -> Fact
     def moved(A: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(A).to(on)
 
-    weights = [moved(_residues(W, p)) for W in net.weights]
+    weights = [moved(exact_residues(W, p)) for W in net.weights]
     masks = [moved(np.array(mask, dtype=np.float64)) for mask in problem.pattern.layers]
-    h, features = moved(_residues(problem.batch, p)), []
+    h, features = moved(exact_residues(problem.batch, p)), []
     for layer, bias in enumerate(net.biases):
         z = matmul_mod(h, weights[layer].T, p)
         if bias is not None:
-            z += moved(_residues(bias, p))
+            z += moved(exact_residues(bias, p))
             h = torch.hstack([h, h.new_ones((len(h), 1))])
         features.append(h)
         if layer < net.depth - 1:
             h = z * masks[layer]
             reduce_in_place(h, p)
-    head = moved(_residues(head_matrix(problem.head, net.widths[-1]), p))
+    head = moved(exact_residues(head_matrix(problem.head, net.widths[-1]), p))
     sensitivities = [head.repeat(len(h), 1)]
     for layer in range(net.depth - 2, -1, -1):
         below = matmul_mod(sensitivities[-1], weights[layer + 1], p)
@@ -116,7 +116,7 @@ def weighted_gram(
     rng = rng or random.SystemRandom()
     rows = problem.shape[0]
     strips = _Strips(problem, p, rng, device)
-    folding = _Folding(rows, fold, p, rng) if fold is not None and fold < rows else None
+    folding = Folding(rows, fold, p, rng) if fold is not None and fold < rows else None
     size = rows if folding is None else folding.size
     gram = _zeros(size, strips.device)
 
@@ -160,7 +160,7 @@ class _Strips:
         return strip.view(len(picked), n * self.d)
 
 
-def _folded(strips: _Strips, folding: _Folding, start: int, stop: int) -> torch.Tensor:
+def _folded(strips: _Strips, folding: Folding, start: int, stop: int) -> torch.Tensor:
     """Add up rows and columns of their groups."""
     orders = torch.from_numpy(folding.order).to(strips.device)
     factors = torch.from_numpy(folding.weights).to(strips.device)
@@ -248,7 +248,7 @@ class _Rows:
     def __init__(
         self, problem: JacobianFactors, p: int, columns: Sequence[int], device: torch.device
     ) -> None:
-        entries = _Entries(problem, p, columns)
+        entries = JacobianEntries(problem, p, columns)
         self._p, self._d, self._width = p, entries.d, entries.width
         self._layers = [
             tuple(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in layer)

@@ -15,7 +15,7 @@ import torch
 from exactdim.arith.rationals import ArrayLike
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import as_batch
-from exactdim.nets.patterns import HUGE, TINY, UNIT_ROUNDOFF, BoolArray
+from exactdim.nets.patterns import BoolArray, pass_with_error
 from exactdim.torch.device import Device, exact_device
 
 __all__ = ["CertainSigns", "certain_signs"]
@@ -36,6 +36,11 @@ class CertainSigns:
 
     positive: tuple[BoolArray, ...]
     open: tuple[BoolArray, ...]
+
+    @property
+    def layers(self) -> list[tuple[BoolArray, BoolArray]]:
+        """Positive and open signs of each hidden layer."""
+        return list(zip(self.positive, self.open, strict=True))
 
     @property
     def n_open(self) -> int:
@@ -73,32 +78,12 @@ def certain_signs(net: NetworkLike, X: ArrayLike, *, device: Device) -> CertainS
     net = as_network(net)
     on = exact_device(device)
     h = torch.from_numpy(as_batch(X, net.widths[0]).to_numpy(np.float64)).to(on)
-    error = h.abs() * (4 * UNIT_ROUNDOFF) + TINY  # rounding of rational samples to floats
-    positive, still_open = [], []
-    for W, b in net.float_layers[:-1]:
-        weight, bias = (torch.from_numpy(np.array(part)).to(on) for part in (W, b))
-        z, z_error = _affine_with_error(weight, bias, h, error)
-        above, below = z > z_error, z < -z_error
-        positive.append(above)
-        still_open.append(~(above | below))
-        h = torch.where(below, 0.0, z.clamp(min=0.0))
-        error = torch.where(below, 0.0, z_error)
-    return CertainSigns(_on_host(positive), _on_host(still_open))
-
-
-def _affine_with_error(
-    W: torch.Tensor, b: torch.Tensor, h: torch.Tensor, error: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute W h + b and a bound on its error, as `exactdim.nets.patterns` does and proves."""
-    n = W.shape[1]
-    z = h @ W.T + b
-    size, reach = W.abs(), h.abs() + error
-    magnitude = reach @ size.T + b.abs()
-    gamma = (2 * n + 16) * UNIT_ROUNDOFF
-    bound = gamma * magnitude + (1 + gamma) * (error @ size.T)
-    underflow = TINY * (n + 1 + size.sum(dim=1) + reach.sum(dim=1, keepdim=True))
-    bound = (1 + gamma) * bound + 2 * underflow
-    return z, torch.where(magnitude < HUGE, bound, torch.inf)
+    layers = (
+        (torch.from_numpy(np.array(W)).to(on), torch.from_numpy(np.array(b)).to(on))
+        for W, b in net.float_layers[:-1]
+    )
+    pairs = list(pass_with_error(layers, h))
+    return CertainSigns(_on_host([above for above, _ in pairs]), _on_host([o for _, o in pairs]))
 
 
 def _on_host(layers: list[torch.Tensor]) -> tuple[BoolArray, ...]:
