@@ -39,14 +39,18 @@ def print_dimension(d: Dimension) -> None:
     )
 
 
+_SOURCES = {
+    "jacobian": "the Jacobian",
+    "row-gram": "the weighted Gram matrix of the rows",
+    "column-gram": "the weighted Gram matrix of the columns",
+    "folded-gram": "a weighted Gram matrix of sums of rows",
+}
+
+
 def _named(lower: LowerEnd) -> str:
     if lower.rows is not None and lower.columns is not None:
         return "a minor of that order is nonzero"
-    if lower.rows is not None:
-        return "that many rows are independent"
-    if lower.columns is not None:
-        return "that many columns are independent"
-    return "that many sums of rows are independent"
+    return f"the rank of {_SOURCES[lower.source]}"
 
 
 def print_crosscheck(report: CrosscheckReport) -> None:
@@ -218,6 +222,7 @@ def dimension_json(d: Dimension) -> dict[str, Any]:
         "failure_probability": d.failure_probability,
         "reason": d.evidence.upper.name,
         "bounds": bounds_json(d.bounds),
+        "rank_of": d.evidence.lower.source,
         "primes": [str(p) for p in d.evidence.primes],
         "kinks": [list(k) for k in d.evidence.pattern.kinks],
         "dropped": list(d.evidence.pattern.dropped),

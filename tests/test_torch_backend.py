@@ -9,10 +9,10 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from flint import nmod_mat
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import problems
+from residues import PRIMES, P, flint, residue_matrices
 
 import exactdim as ed
 from exactdim import errors
@@ -39,8 +39,6 @@ from exactdim.torch import device as devices
 from exactdim.torch import gram as device_gram
 from exactdim.torch.device import Chunks
 
-P = 8388593
-PRIMES = [3, 5, 101, 65537, P]
 HALF = (P - 1) // 2
 heads = st.sampled_from(["logits", "softmax"])
 
@@ -67,10 +65,6 @@ def block_sizes(request, monkeypatch):
         monkeypatch.setattr(linalg, "DEVICE_PIECE", 60)
 
 
-def flint(A, p):
-    return nmod_mat(*A.shape, [int(x) % p for x in A.ravel()], p)
-
-
 def tensor(A, p, device):
     return torch.from_numpy(centred(A, p)).to(device)
 
@@ -88,29 +82,6 @@ def check(A, p, device, **options):
 
 def product(rng, m, r, n):
     return rng.integers(0, P, (m, r)) @ rng.integers(0, P, (r, n)) % P
-
-
-@st.composite
-def residue_matrices(draw):
-    """Low rank, repeated rows, zero blocks, thin, empty, extreme entries."""
-    p = draw(st.sampled_from(PRIMES))
-    m, n = draw(st.integers(0, 30)), draw(st.integers(0, 30))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    kind = draw(st.sampled_from(["full", "low rank", "sparse", "extreme", "repeated", "blocks"]))
-    A = rng.integers(0, p, (m, n))
-    if kind == "low rank":
-        r = draw(st.integers(0, 6))
-        A = rng.integers(0, p, (m, r)) @ rng.integers(0, p, (r, n)) % p
-    elif kind == "sparse":
-        A *= rng.random((m, n)) < 0.1
-    elif kind == "extreme":
-        A = rng.choice([0, (p - 1) // 2, (p + 1) // 2], (m, n))
-    elif kind == "repeated" and m:
-        A = A[rng.integers(0, max(1, m // 3), m)]
-    elif kind == "blocks":
-        A[: m // 2, : n // 2] = 0
-        A[m // 2 :, n // 2 :] = 0
-    return A, p
 
 
 # -- rank -------------------------------------------------------------------------------------
