@@ -122,7 +122,7 @@ class LocalDimensionMonitor:
     path : path, optional
         A file for the records. If it exists, its run is continued: what it holds is among `records`
         and is not measured again.
-    head, proof, on_kink, max_seconds
+    head, proof, on_kink, max_seconds, device
         As in `local_dimension`, for each batch.
 
     Raises
@@ -156,13 +156,14 @@ class LocalDimensionMonitor:
         proof: ProofEffort = "auto",
         on_kink: KinkChoice = "drop",
         max_seconds: float | None = None,
+        device: str | None = None,
     ) -> None:
         named = batches if isinstance(batches, Mapping) else {"batch": batches}
         if not named:
             raise InvalidInput("batches is empty; give at least one batch to follow")
         self._every = _integer("every", every, 1)
         self._options: dict[str, Any] = {"head": head, "proof": proof, "on_kink": on_kink}
-        self._options["max_seconds"] = max_seconds
+        self._options |= {"max_seconds": max_seconds, "device": device}
         # A wrong option shows now, in the words of the function that it is for.
         local_dimension(ReLUNetwork([[[1], [1]]]), [[1]], **self._options)
         self._batches = {str(name): _exact(str(name), X) for name, X in named.items()}

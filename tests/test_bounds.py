@@ -198,3 +198,43 @@ def test_bounds_come_smallest_first(head):
     net, X = relu_random((3, 4, 3), 5, 5)
     values = [b.value for b in ed.dimension_bounds(net, X, head=head)]
     assert values == sorted(values)
+
+
+P = 8388593
+
+
+@pytest.mark.parametrize(
+    ("weights", "X"),
+    [
+        ([[[1, -1], [1, 1]], [[2, -2], [0, -1]]], [[0, -1], [P, 2 * P], [2, -1]]),
+        (
+            [[[-2, 1, -1], [-1, 1, 1]], [[2, 0], [2, 0], [2, -2], [-1, -1]]],
+            [[P, 2 * P, 2 * P], [-2 * P, -P, -2 * P], [1, -2, 0], [2, -2, 1], [-1, 1, 2]]
+            + [[-1, 0, 0]],
+        ),
+    ],
+)  # fmt: skip
+def test_samples_that_vanish_modulo_the_prime_of_the_units(weights, X):
+    """Rows that depend on others modulo the prime only must not be left out of relations."""
+    net = ed.ReLUNetwork(weights, [None] * len(weights))
+    rank = oracles.rank(ed.jacobian(net, X).tolist())
+    for bound in ed.dimension_bounds(net, X):
+        assert bound.value >= rank, bound
+    assert ed.local_dimension(net, X, proof="full").value == rank
+
+
+@given(problems(min_depth=2, max_depth=3), heads, st.data())
+def test_bounds_hold_where_the_prime_is_bad(problem, head, data):
+    """Samples, weights and units times the very prime that the search works with."""
+    net, X = problem
+    scales = st.sampled_from([1, 1, P, -2 * P])
+    X = [[data.draw(scales) * x for x in row] for row in X]
+    net = ed.ReLUNetwork(
+        [ed.QMatrix([[data.draw(scales) * x for x in row] for row in W.tolist()])
+         for W in net.weights],
+        list(net.biases),
+    )  # fmt: skip
+    bounds = StructuralBounds(jacobian_factors(net, X, head=head, on_kink="zero"))
+    rank = oracles.rank(bounds.factors.dense.tolist())
+    for bound in bounds:
+        assert bound.value >= rank, bound

@@ -1,11 +1,13 @@
 import contextlib
 import json
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import oracles
@@ -18,6 +20,7 @@ import exactdim as ed
 from exactdim import errors
 from exactdim.arith import modular
 from exactdim.arith.manyprimes import ManyPrimes
+from exactdim.arith.primes import random_prime
 from exactdim.dimension import closing, local
 from exactdim.nets.jacobian import jacobian_factors
 
@@ -400,3 +403,25 @@ print(int(ed.local_dimension(net, X, proof="full", checkpoint=sys.argv[1], progr
     assert out[-2] == "33"
     if done < int(first[1]):
         assert int(out[0].split()[0]) > done
+
+
+def test_seeded_primes_of_a_checkpoint_are_no_coins(tmp_path):
+    """The prime of seed 0 makes the rank too small here; resumed, it says nothing."""
+    q = random_prime(62, random.Random(0))
+    weights = [[[q, 0], [0, -1], [q, -1]], [[q, 1, -1], [0, -1, q + 1]], [[-q, 1], [-q, q]]]
+    net = ed.ReLUNetwork(weights, [[1, 1, 1], [1, 1], [0, 0]])
+    X = [[-2, -3], [0, -2], [-3, 2]]
+    rank = oracles.rank(ed.jacobian(net, X).tolist())
+    file = tmp_path / "run.json"
+    first = ed.local_dimension(net, X, seed=0, proof="fast", checkpoint=file)
+    assert first.lower < rank
+    assert first.status == "bracketed"
+    again = ed.local_dimension(net, X, proof="fast", checkpoint=file)
+    assert again.lower == rank
+    assert len(again.evidence.primes) > 1
+
+
+def test_ends_that_cross_are_a_bug_not_an_answer():
+    d = ed.local_dimension(ed.ReLUNetwork([[[1]]], [[0]]), [[1], [2]])
+    with pytest.raises(AssertionError, match="please report"):
+        replace(d, lower=d.upper + 1)

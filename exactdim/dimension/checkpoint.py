@@ -60,6 +60,10 @@ class Checkpoint:
         See `problem_digest`.
     primes : list of int
         Drawn so far.
+    coins : int
+        How many of them the operating system drew; only those count as chance.
+    refuted : int
+        A rank that is known to be too small, or -1.
     lower : LowerEnd or None
     bounds : list of Bound
         The costly ones.
@@ -70,6 +74,8 @@ class Checkpoint:
     path: Path | None
     problem: str = ""
     primes: list[int] = field(default_factory=list)
+    coins: int = 0
+    refuted: int = -1
     lower: LowerEnd | None = None
     bounds: list[Bound] = field(default_factory=list)
     closing: dict[str, int] = field(default_factory=dict)
@@ -122,7 +128,16 @@ class Checkpoint:
         if lower is not None:
             lower = LowerEnd(**{k: _tuple(v) for k, v in lower.items()})
         bounds = [Bound(**bound) for bound in data["bounds"]]
-        return cls(file, data["problem"], data["primes"], lower, bounds, data["closing"])
+        return cls(
+            file,
+            data["problem"],
+            data["primes"],
+            data["coins"],
+            data["refuted"],
+            lower,
+            bounds,
+            data["closing"],
+        )
 
     def save(self) -> None:
         """Write the file, completely or not at all."""
@@ -132,6 +147,8 @@ class Checkpoint:
             **FORMAT,
             "problem": self.problem,
             "primes": self.primes,
+            "coins": self.coins,
+            "refuted": self.refuted,
             "lower": None if self.lower is None else asdict(self.lower),
             "bounds": [{**vars(bound), "witness": dict(bound.witness)} for bound in self.bounds],
             "closing": self.closing,

@@ -30,7 +30,7 @@ from exactdim.dimension.lower import (
     prime_bits,
     suitable_source,
 )
-from exactdim.dimension.result import Dimension, Evidence, Status
+from exactdim.dimension.result import Dimension, Evidence, Status, check_ends
 from exactdim.errors import DenominatorDivisible, InvalidInput
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import MAX_ENTRIES, Head, JacobianFactors, head_matrix
@@ -263,6 +263,7 @@ class _Search:
 
     @property
     def closed(self) -> bool:
+        check_ends(self.lower.rank, self.upper.value)
         return self.lower.rank == self.upper.value
 
     @property
@@ -274,10 +275,11 @@ class _Search:
 
     @property
     def failure_probability(self) -> float | None:
-        """Probability that every prime drawn so far misses the rank."""
+        """Probability that every prime drawn by chance so far misses the rank."""
         if self.closed:
             return 0.0
-        if self.seed is not None or not self.primes or self.source == "folded-gram":
+        known_too_small = self.lower.rank <= self.found.refuted
+        if self.seed is not None or known_too_small or not self.has_chances:
             return None
         upper = self.upper.value
         height = half_log2_of_largest(self._squared_row_norms, upper) + self._denominator_bits
@@ -285,7 +287,12 @@ class _Search:
         one = failure_probability(
             height, prime_bits(self.source), gram_rank=0 if self.source == "jacobian" else upper
         )
-        return one ** len(self.primes) if one < 1 else None
+        return one**self.found.coins if one < 1 else None
+
+    @property
+    def has_chances(self) -> bool:
+        """Whether a theorem bounds the probability that the primes miss the rank."""
+        return self.found.coins > 0 and self.source != "folded-gram"
 
     @cached_property
     def _squared_row_norms(self) -> list[int]:
@@ -293,7 +300,9 @@ class _Search:
 
     @property
     def _denominator_bits(self) -> int:
-        parts = [*self.factors.features, *self.factors.sensitivities]
+        net = self.factors.net
+        parts = [*self.factors.features, *self.factors.sensitivities, self.factors.batch]
+        parts += [*net.weights, *(b for b in net.biases if b is not None)]
         return sum(part.denominator.bit_length() for part in parts)
 
     def _tick(self, done: int, total: int, note: str) -> None:
@@ -350,6 +359,7 @@ class _Search:
         if found.rank > self.lower.rank:
             self.lower = self.found.lower = self._among_all_samples(found)
         self.primes.append(p)  # last: an interrupt must not count a prime whose rank was lost
+        self.found.coins += self.seed is None
         self.found.save()
 
     def _among_all_samples(self, found: LowerEnd) -> LowerEnd:
@@ -385,6 +395,8 @@ class _Search:
                 self.bounds.append(bound)
                 self.found.bounds.append(bound)
                 self.found.save()
+            else:
+                self.found.refuted = rank
             while bound is None and self.lower.rank == rank:
                 self.draw()  # the prime was unlucky: the rank is larger than it said
 
@@ -392,12 +404,14 @@ class _Search:
         """Draw primes until the failure probability is as small as asked for."""
         if self.seed is not None:
             return
+        if self.found.coins == 0:  # an earlier run had a seed
+            self.draw()
         while self.status == "bracketed":
             self.clock.check()
             failure = self.failure_probability
-            if failure is None or failure >= 0.5 ** len(self.primes):
+            if failure is None or failure >= 0.5**self.found.coins:
                 return  # more primes of this width would not help soon
-            wanted = math.log(self.error) / math.log(failure) * len(self.primes)
+            wanted = math.log(self.error) / math.log(failure) * self.found.coins
             if proof != "full" and wanted * self.seconds_per_prime > 10 * AUTO_SECONDS:
                 return
             self.draw()

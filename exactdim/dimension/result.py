@@ -18,7 +18,7 @@ from exactdim.nets.jacobian import Head, JacobianFactors
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import ActivationPattern
 
-__all__ = ["Dimension", "Evidence", "Status"]
+__all__ = ["Dimension", "Evidence", "Status", "check_ends"]
 
 Status: TypeAlias = Literal["proved", "probable", "bracketed", "numeric"]
 
@@ -90,6 +90,9 @@ class Dimension:
     evidence: Evidence = field(repr=False)
     bounds: tuple[Bound, ...] = field(repr=False)
     failure_probability: float | None
+
+    def __post_init__(self) -> None:
+        check_ends(self.lower, self.upper)
 
     @property
     def value(self) -> int:
@@ -219,6 +222,25 @@ class Dimension:
         if self.evidence.stopped and self.status != "proved":
             what += "; stopped early"
         return what
+
+
+def check_ends(lower: int, upper: int) -> None:
+    """Fail loudly where two proofs contradict each other.
+
+    Parameters
+    ----------
+    lower, upper : int
+
+    Raises
+    ------
+    AssertionError
+        If the lower end is above the upper end: a bug, never an answer.
+    """
+    if lower > upper:
+        raise AssertionError(
+            f"a proved lower end {lower} above a proved upper end {upper}: a bug in exactdim, "
+            "please report it with the network and the batch"
+        )
 
 
 def _named(path: str | os.PathLike[str], contents: list[Any]) -> dict[str, str]:
