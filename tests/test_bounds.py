@@ -209,11 +209,17 @@ P = 8388593
         ([[[1, -1], [1, 1]], [[2, -2], [0, -1]]], [[0, -1], [P, 2 * P], [2, -1]]),
         (
             [[[-2, 1, -1], [-1, 1, 1]], [[2, 0], [2, 0], [2, -2], [-1, -1]]],
-            [[P, 2 * P, 2 * P], [-2 * P, -P, -2 * P], [1, -2, 0], [2, -2, 1], [-1, 1, 2]]
-            + [[-1, 0, 0]],
+            [
+                [P, 2 * P, 2 * P],
+                [-2 * P, -P, -2 * P],
+                [1, -2, 0],
+                [2, -2, 1],
+                [-1, 1, 2],
+                [-1, 0, 0],
+            ],
         ),
     ],
-)  # fmt: skip
+)
 def test_samples_that_vanish_modulo_the_prime_of_the_units(weights, X):
     """Rows that depend on others modulo the prime only must not be left out of relations."""
     net = ed.ReLUNetwork(weights, [None] * len(weights))
