@@ -50,6 +50,9 @@ BLOCK = 256
 SMALL = 16
 """Order up to which FLINT inverts a block; above, it is halved."""
 
+FEW = 8
+"""A pivot block of which less than this part is pivots is searched over its whole width."""
+
 FLINT_ENTRIES = 10_000
 """Size up to which FLINT alone is faster: measured in ``benchmarks/rank_mod_p.py``."""
 
@@ -262,9 +265,9 @@ def rank_profile(
 
     Notes
     -----
-    About ``2 m n r - (m + n) r**2 + 2/3 r**3`` float64 operations for rank r. A block of rows and
-    columns that turns out singular is passed over for the moment if half of it is pivots, and else
-    searched for pivots over its whole width.
+    About ``2 m n r - (m + n) r**2 + 2/3 r**3`` float64 operations for rank r. What is left of a
+    singular block of rows and columns is passed over for the moment, or for good if it is zero now;
+    with less than an eighth of pivots it is searched over its whole width.
 
     Examples
     --------
@@ -310,17 +313,21 @@ def find_pivots(
     m, n = work.shape
     most = min(m, n) if enough is None else min(m, n, enough)
     row_at, column_at = np.arange(m), np.arange(n)
-    done, live = 0, m  # rows from `live` on are known to be zero
-    while done < most and done < live:
+    done, live, width = (
+        0,
+        m,
+        n,
+    )  # rows from `live` on, columns from `width` on, are known to be zero
+    while done < min(most, live, width):
         if tick is not None:
             tick(done, most)
         # No larger than what is still wanted: part of a pivot block need not be a nonzero minor.
-        size = min(work.block, live - done, most - done)
-        here, everywhere = slice(done, done + size), slice(done, n)
+        size = min(work.block, live - done, width - done, most - done)
+        here, everywhere = slice(done, done + size), slice(done, width)
         rows, columns, inverse = _pivot_block(work.pull(here, here), p)
         if not rows and work.is_zero(slice(done, live), everywhere):
             break
-        wide = len(rows) < max(1, size // 2)
+        wide = len(rows) < max(1, size // FEW)
         if wide:
             rows, columns, inverse = _pivots_over(work.pull(here, everywhere), p)
         _bring_to_front(work, row_at, done, rows, axis=0)
@@ -328,14 +335,20 @@ def find_pivots(
         found = len(rows)
         if found:
             work.eliminate(done, found, live, inverse)
-        left = size - found
-        if wide:
-            # The other rows of the block depend on the pivots, over the whole width: now zero.
-            live = _retire(work, row_at, done + found, left, live)
-        elif left:
-            _send_to_back(work, row_at, done + found, left, live, axis=0)
-            _send_to_back(work, column_at, done + found, left, n, axis=1)
         done += found
+        left = size - found
+        rest = slice(done, done + left)
+        # After a wide search the other rows depend on the pivots. After a narrow one they may, as
+        # in a Gram matrix, where the columns do so too.
+        if wide or (left and work.is_zero(rest, slice(done, width))):
+            live = _retire(work, row_at, done, left, live, axis=0)
+        elif left:
+            _send_to_back(work, row_at, done, left, live, axis=0)
+        if not wide and left:
+            if work.is_zero(slice(done, live), rest):
+                width = _retire(work, column_at, done, left, width, axis=1)
+            else:
+                _send_to_back(work, column_at, done, left, width, axis=1)
     return sorted(row_at[:done].tolist()), sorted(column_at[:done].tolist())
 
 
@@ -437,15 +450,15 @@ def _send_to_back(
 
 
 def _retire(
-    work: Workspace, labels: npt.NDArray[np.intp], start: int, count: int, live: int
+    work: Workspace, labels: npt.NDArray[np.intp], start: int, count: int, end: int, *, axis: int
 ) -> int:
-    """Put `count` zero rows at `start` behind the live ones; return how many are live."""
-    kept = live - count
+    """Put `count` zero rows (columns) at `start` behind those before `end`; return the new end."""
+    kept = end - count
     moving = min(count, kept - start)
     if moving > 0:
-        source, target = np.arange(live - moving, live), np.arange(start, start + moving)
+        source, target = np.arange(end - moving, end), np.arange(start, start + moving)
         both = np.concatenate([target, source])
-        _reorder(work, labels, both, np.concatenate([source, target]), 0)
+        _reorder(work, labels, both, np.concatenate([source, target]), axis)
     return kept
 
 

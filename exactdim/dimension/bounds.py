@@ -137,7 +137,7 @@ class StructuralBounds:
         yield self.input_rank()
         yield self.affine_pieces()
         yield self.layer_features()
-        if self._lost_outputs:
+        if self.lost_outputs:
             yield self.output_span()
         yield self.best_unit_relations(enough, tick)
 
@@ -335,7 +335,7 @@ class StructuralBounds:
         return [row.tobytes() for row in self.factors.pattern.mask]
 
     @cached_property
-    def _lost_outputs(self) -> bool:
+    def lost_outputs(self) -> bool:
         """Whether at some sample fewer units of the last hidden layer are on than outputs count."""
         layers = self.factors.pattern.layers
         return bool(layers) and bool((layers[-1].sum(axis=1) < self.d).any())

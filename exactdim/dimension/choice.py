@@ -33,6 +33,9 @@ RARE = 64
 
 MOST_STEPS = 60
 
+PATIENCE = 10
+"""Steps without a better choice after which the search ends."""
+
 
 def choose(
     spans: UnitSpans, enough: int = 0, tick: Callable[[int, int], None] | None = None
@@ -69,7 +72,10 @@ def choose(
     kept = problem.minimise(enough - constant, tick)
     removed = np.delete(elements, kept).tolist()
     left = spans.without(removed)
-    return removed, [(l, j) for l, j in shared if spans.nonzero[l][left, j].any()]  # noqa: E741
+    still_lit = [(at, j) for at, j in shared if spans.nonzero[at][left, j].any()]
+    # Features were judged one by one, and together may cost more than they save.
+    choices = [(removed, still_lit), (removed, []), ([], [])]
+    return min(choices, key=lambda choice: spans.estimate(*choice))
 
 
 def sharing_features(spans: UnitSpans, samples: Rows) -> list[Feature]:
@@ -98,18 +104,8 @@ def sharing_features(spans: UnitSpans, samples: Rows) -> list[Feature]:
         out += [
             (layer, int(j))
             for j, share in zip(rare, shares, strict=True)
-            if share > spans.rank(_shared_columns(spans, (layer, int(j)), samples))
+            if share > spans.rank(spans.shared_columns((layer, int(j)), samples))
         ]
-    return out
-
-
-def _shared_columns(spans: UnitSpans, feature: Feature, samples: Rows) -> FloatArray:
-    """Build the columns that belong to one input of a layer, d rows a sample."""
-    layer, j = feature
-    d = spans.d
-    weights = np.repeat(spans.features(layer)[samples, j], d)
-    out: FloatArray = spans.sensitivities(layer)[_expand(samples, d)] * weights[:, None]
-    reduce_in_place(out, spans.p)
     return out
 
 
@@ -167,7 +163,7 @@ def _parts(spans: UnitSpans, shared: Sequence[Feature]) -> list[_Part]:
             out.append(_Part(span, 1, 1))
             if not simple:
                 out.append(_Part(span[:, [*known, *range(width, span.shape[1])]], -1, 1))
-    out += [_Part(_shared_columns(spans, x, everything), 1, spans.d) for x in shared]
+    out += [_Part(spans.shared_columns(x, everything), 1, spans.d) for x in shared]
     return out
 
 
@@ -211,7 +207,10 @@ class _Problem:
         point = self.marginals(everything)
         best, kept = float(point.sum()), everything.tolist()
         corral, weights = [point], np.ones(1)
+        found_at = 0
         for step in range(MOST_STEPS):
+            if step - found_at > PATIENCE:
+                break
             if tick is not None:
                 tick(step, MOST_STEPS)
             order = np.argsort(point, kind="stable")
@@ -219,6 +218,7 @@ class _Problem:
             sums = np.concatenate([[0.0], np.cumsum(vertex[order])])
             if sums.min() < best:
                 best, kept = float(sums.min()), order[: int(sums.argmin())].tolist()
+                found_at = step
             if best <= enough or point @ vertex >= point @ point - 1e-9:
                 break
             point, corral, weights = _nearest([*corral, vertex], np.append(weights, 0.0))

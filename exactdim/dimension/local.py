@@ -333,9 +333,13 @@ class _Search:
 
         if self.source == "jacobian":
             yield from self.structural.costly(self.lower.rank, tick)
-        elif proof != "fast" and not any(b.name == "unit-relations" for b in self.found.bounds):
+        elif proof != "fast":
             # The others need exact ranks of all samples together, and rarely are smaller.
-            yield self.structural.best_unit_relations(self.lower.rank, tick)
+            known = {bound.name for bound in self.found.bounds}
+            if self.structural.lost_outputs and "output-span" not in known:
+                yield self.structural.output_span()
+            if "unit-relations" not in known:
+                yield self.structural.best_unit_relations(self.lower.rank, tick)
 
     def draw(self) -> None:
         """Take the rank modulo one more random prime; keep the larger."""

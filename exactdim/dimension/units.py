@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exactdim.arith.circuits import Circuit, Circuits
-from exactdim.arith.elimination import rank_profile
+from exactdim.arith.elimination import rank_profile, reduce_in_place
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.primes import descending_primes
 from exactdim.arith.rationals import FloatArray
@@ -161,13 +161,56 @@ class UnitSpans:
             if not self.factors.pattern.layers[layer][rows, unit].any():
                 continue  # A is zero
             above, found = self._unit_rank(layer, unit, rows)
-            inputs = self.features(layer).shape[1]
-            known = [j for at, j in shared if at == layer]
-            whole = self.span(layer, unit, rows)
-            value += above - self.rank(whole[:, [*known, *range(inputs, whole.shape[1])]])
+            value += above - self._rank_from_below(layer, self.span(layer, unit, rows), shared)
             relations += found
         above, found = self._last_rank(left)
         return UnitSum(value + self.d * above, relations + found)
+
+    def estimate(self, removed: Iterable[int] = (), shared: Sequence[Feature] = ()) -> int:
+        """Compute `bound` with every rank modulo the prime: nearly always the same, never a proof.
+
+        Parameters
+        ----------
+        removed : iterable of int
+        shared : sequence of (int, int)
+
+        Returns
+        -------
+        int
+        """
+        left = self.without(removed)
+        value = self.d * (len(self.samples) - len(left))
+        value += sum(self.rank(self.shared_columns(feature, left)) for feature in shared)
+        for layer, unit in self.units():
+            rows = self.rows_of(layer, unit, left)
+            if self.factors.pattern.layers[layer][rows, unit].any():
+                span = self.span(layer, unit, rows)
+                value += self.rank(span) - self._rank_from_below(layer, span, shared)
+        return value + self.d * self.rank(self.features(-1)[left])
+
+    def _rank_from_below(self, layer: int, span: FloatArray, shared: Sequence[Feature]) -> int:
+        """Bound ``rank [A_F | B]``, with A_F the shared columns of A, from below."""
+        known = [j for at, j in shared if at == layer]
+        return self.rank(span[:, [*known, *range(self.features(layer).shape[1], span.shape[1])]])
+
+    def shared_columns(self, feature: Feature, samples: Rows) -> FloatArray:
+        """Build the columns that belong to one input of a layer, d rows a sample.
+
+        Parameters
+        ----------
+        feature : (int, int)
+        samples : array of int
+
+        Returns
+        -------
+        float64 array of shape (len(samples) * d, N_{l+1})
+        """
+        layer, j = feature
+        rows = (samples[:, None] * self.d + np.arange(self.d)).ravel()
+        weights = np.repeat(self.features(layer)[samples, j], self.d)
+        out: FloatArray = self.sensitivities(layer)[rows] * weights[:, None]
+        reduce_in_place(out, self.p)
+        return out
 
     def without(self, removed: Iterable[int]) -> Rows:
         """Return the samples that are left when some are removed.
