@@ -173,10 +173,18 @@ def test_the_source_follows_the_size(monkeypatch):
     X = np.random.default_rng(0).standard_normal((900, 100)).astype(np.float32)
     assert suitable_source(jacobian_factors(few, X[:20])) == "jacobian"
     assert suitable_source(jacobian_factors(few, X[:120])) == "row-gram"
-    X[:, 40:] = 0  # 36 hundred columns are zero
+    X[:, 10:] = 0  # most columns are zero: 5000 are left for 9000 rows
     assert suitable_source(jacobian_factors(few, X)) == "column-gram"
     monkeypatch.setattr(lower, "GRAM_ORDER", 100)
     assert suitable_source(jacobian_factors(few, X)) == "folded-gram"
+
+
+def test_few_columns_less_are_not_worth_forming_rows():
+    """The Gram matrix of the rows comes from factors: much cheaper at nearly the same order."""
+    net = ed.ReLUNetwork.random((60, 30, 30, 10), seed=0)
+    X = np.random.default_rng(0).standard_normal((310, 60)).astype(np.float32)
+    assert net.n_parameters < 3100
+    assert suitable_source(jacobian_factors(net, X)) == "row-gram"
 
 
 def test_more_rows_than_parameters():

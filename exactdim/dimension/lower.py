@@ -57,7 +57,7 @@ class LowerEnd:
 
 
 def suitable_source(factors: JacobianFactors, device: str | None = None) -> Source:
-    """Choose the smallest matrix that has the rank of the Jacobian.
+    """Choose the matrix that gives the rank of the Jacobian with the least work.
 
     Parameters
     ----------
@@ -78,7 +78,12 @@ def suitable_source(factors: JacobianFactors, device: str | None = None) -> Sour
     largest = GRAM_ORDER if device in {None, "cpu"} else DEVICE_ORDER
     if min(rows, columns) > largest:
         return "folded-gram"
-    return "row-gram" if rows <= columns else "column-gram"
+    if columns > largest:
+        return "row-gram"
+    # Operations: the Gram matrix of the rows is built from factors, that of the columns is not.
+    by_rows = 2 * rows**2 * sum(factors.net.widths[1:]) + rows**3
+    by_columns = 2 * rows * columns**2 + columns**3
+    return "column-gram" if rows > largest or by_columns < by_rows else "row-gram"
 
 
 def prime_bits(source: Source) -> int:
