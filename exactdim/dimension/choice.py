@@ -72,7 +72,7 @@ def choose(
     kept = problem.minimise(enough - constant, tick)
     removed = np.delete(elements, kept).tolist()
     left = spans.without(removed)
-    still_lit = [(at, j) for at, j in shared if spans.nonzero[at][left, j].any()]
+    still_lit = [feature for feature in shared if len(spans.lit(feature, left))]
     # Features were judged one by one, and together may cost more than they save.
     choices = [(removed, still_lit), (removed, []), ([], [])]
     return min(choices, key=lambda choice: spans.estimate(*choice))
@@ -90,7 +90,7 @@ def sharing_features(spans: UnitSpans, samples: Rows) -> list[Feature]:
     -------
     list of (int, int)
     """
-    out = []
+    out = list[Feature]()
     for layer, mask in enumerate(spans.factors.pattern.layers):
         lit = spans.nonzero[layer][samples].sum(axis=0)
         rare = np.flatnonzero((lit > 0) & (lit <= RARE))
@@ -101,11 +101,10 @@ def sharing_features(spans: UnitSpans, samples: Rows) -> list[Feature]:
             width = spans.features(layer).shape[1]
             relation = _left_kernel_vector(span[:, width:], spans.p)
             shares += matmul_mod(relation, span[:, rare], spans.p).any(axis=0)
-        out += [
-            (layer, int(j))
-            for j, share in zip(rare, shares, strict=True)
-            if share > spans.rank(spans.shared_columns((layer, int(j)), samples))
-        ]
+        for j, share in zip(rare.tolist(), shares.tolist(), strict=True):
+            lit = spans.lit((layer, j), samples)
+            if share > spans.rank(spans.shared_columns((layer, j), lit)):
+                out.append((layer, j))
     return out
 
 

@@ -180,7 +180,7 @@ class UnitSpans:
         """
         left = self.without(removed)
         value = self.d * (len(self.samples) - len(left))
-        value += sum(self.rank(self.shared_columns(feature, left)) for feature in shared)
+        value += sum(self.rank(self.shared_columns(x, self.lit(x, left))) for x in shared)
         for layer, unit in self.units():
             rows = self.rows_of(layer, unit, left)
             if self.factors.pattern.layers[layer][rows, unit].any():
@@ -192,6 +192,22 @@ class UnitSpans:
         """Bound ``rank [A_F | B]``, with A_F the shared columns of A, from below."""
         known = [j for at, j in shared if at == layer]
         return self.rank(span[:, [*known, *range(self.features(layer).shape[1], span.shape[1])]])
+
+    def lit(self, feature: Feature, samples: Rows) -> Rows:
+        """Return the samples, of those given, at which a feature is not zero.
+
+        Parameters
+        ----------
+        feature : (int, int)
+        samples : array of int
+
+        Returns
+        -------
+        array of int
+        """
+        layer, j = feature
+        nonzero: BoolArray = self.nonzero[layer][samples, j]
+        return samples[nonzero]
 
     def shared_columns(self, feature: Feature, samples: Rows) -> FloatArray:
         """Build the columns that belong to one input of a layer, d rows a sample.
@@ -241,7 +257,7 @@ class UnitSpans:
         layer, j = feature
         M, h = self.factors.sensitivities[layer], self.factors.features[layer]
         width, left, right = M.shape[1], M.numerators(), h.numerators()
-        lit = samples[self.nonzero[layer][samples, j]].tolist()
+        lit = self.lit(feature, samples).tolist()
         entries = [
             right[i * h.shape[1] + j] * x
             for i in lit
