@@ -425,3 +425,15 @@ def test_ends_that_cross_are_a_bug_not_an_answer():
     d = ed.local_dimension(ed.ReLUNetwork([[[1]]], [[0]]), [[1], [2]])
     with pytest.raises(AssertionError, match="please report"):
         replace(d, lower=d.upper + 1)
+
+
+def test_primes_of_folded_rows_are_no_coins_later(tmp_path):
+    net, X = gap_problem()
+    file = tmp_path / "run.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "suitable_source", lambda *_: "folded-gram")
+        first = ed.local_dimension(net, X, proof="fast", checkpoint=file)
+    assert first.status == "bracketed"
+    assert json.loads(file.read_text())["coins"] == 0
+    again = ed.local_dimension(net, X, proof="fast", checkpoint=file)
+    assert json.loads(file.read_text())["coins"] == len(again.evidence.primes) - 1

@@ -292,7 +292,7 @@ class _Search:
     @property
     def has_chances(self) -> bool:
         """Whether a theorem bounds the probability that the primes miss the rank."""
-        return self.found.coins > 0 and self.source != "folded-gram"
+        return self.found.coins > 0
 
     @cached_property
     def _squared_row_norms(self) -> list[int]:
@@ -363,7 +363,8 @@ class _Search:
         if found.rank > self.lower.rank:
             self.lower = self.found.lower = self._among_all_samples(found)
         self.primes.append(p)  # last: an interrupt must not count a prime whose rank was lost
-        self.found.coins += self.seed is None
+        # Sums of rows come with no probability, also for a later run that needs none.
+        self.found.coins += self.seed is None and self.source != "folded-gram"
         self.found.save()
 
     def _among_all_samples(self, found: LowerEnd) -> LowerEnd:
@@ -401,12 +402,13 @@ class _Search:
                 self.found.save()
             else:
                 self.found.refuted = rank
+                self.found.save()
             while bound is None and self.lower.rank == rank:
                 self.draw()  # the prime was unlucky: the rank is larger than it said
 
     def gain_confidence(self, proof: ProofEffort) -> None:
         """Draw primes until the failure probability is as small as asked for."""
-        if self.seed is not None:
+        if self.seed is not None or self.source == "folded-gram":
             return
         if self.found.coins == 0:  # an earlier run had a seed
             self.draw()
