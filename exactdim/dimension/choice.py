@@ -21,7 +21,7 @@ from exactdim.arith.elimination import (
     reduce_in_place,
 )
 from exactdim.arith.rationals import FloatArray
-from exactdim.dimension.units import Feature, Rows, UnitSpans
+from exactdim.dimension.units import Feature, Rows, UnitSpans, rows_of_samples
 
 __all__ = ["choose"]
 
@@ -131,10 +131,6 @@ def _rarest(spans: UnitSpans) -> Rows:
     return np.sort(spans.samples[np.argsort(rarity, kind="stable")[:MOST_ELEMENTS]])
 
 
-def _expand(samples: Rows, size: int) -> Rows:
-    return (samples[:, None] * size + np.arange(size)).ravel()
-
-
 # -- the sum of ranks ----------------------------------------------------------------------------
 
 
@@ -151,9 +147,8 @@ def _parts(spans: UnitSpans, shared: Sequence[Feature]) -> list[_Part]:
     everything = np.arange(spans.factors.batch.shape[0])
     out = [_Part(spans.features(-1), spans.d, 1)]
     for layer, reach in enumerate(spans.factors.reach):
-        known = [j for at, j in shared if at == layer]
-        width, units = spans.features(layer).shape[1], reach.shape[1]
-        simple = not known and bool(reach[spans.samples].all())
+        units = reach.shape[1]
+        simple = all(at != layer for at, _ in shared) and bool(reach[spans.samples].all())
         if simple:  # the same for every unit
             out.append(_Part(spans.features(layer + 1), -units, 1))
         for unit in range(units):
@@ -161,7 +156,7 @@ def _parts(spans: UnitSpans, shared: Sequence[Feature]) -> list[_Part]:
             span[~reach[:, unit]] = 0
             out.append(_Part(span, 1, 1))
             if not simple:
-                out.append(_Part(span[:, [*known, *range(width, span.shape[1])]], -1, 1))
+                out.append(_Part(spans.fixed(layer, span, shared), -1, 1))
     out += [_Part(spans.shared_columns(x, everything), 1, spans.d) for x in shared]
     return out
 
@@ -170,7 +165,7 @@ def _contract(part: _Part, rest: Rows, elements: Rows, p: int) -> tuple[int, _Pa
     """Reduce the rows of some samples modulo the span of the others', whose rank comes first."""
     A, size = part.matrix, part.size
     A = A[:, A.any(axis=0)]
-    kept, rows = _expand(rest, size), _expand(elements, size)
+    kept, rows = rows_of_samples(rest, size), rows_of_samples(elements, size)
     found, columns = map(np.array, rank_profile(A[kept], p))
     free = np.setdiff1d(np.arange(A.shape[1]), columns)
     out = A[np.ix_(rows, free)]
@@ -195,7 +190,7 @@ class _Problem:
         """Return what each sample adds to the bound when they are kept one after the other."""
         out = np.full(self.n, -float(self.d))
         for part in self.parts:
-            rows = _expand(order, part.size)
+            rows = rows_of_samples(order, part.size)
             for place in independent_columns(part.matrix[rows].T, self.p):
                 out[order[place // part.size]] += part.weight
         return out

@@ -30,7 +30,7 @@ from exactdim.nets.gram import modular_factors, usable_prime
 from exactdim.nets.jacobian import JacobianFactors
 from exactdim.nets.patterns import BoolArray
 
-__all__ = ["Feature", "UnitSpans", "UnitSum"]
+__all__ = ["Feature", "Rows", "UnitSpans", "UnitSum", "rows_of_samples"]
 
 Feature: TypeAlias = tuple[int, int]
 """A hidden layer and one of its inputs; the constant of the bias is the last."""
@@ -43,6 +43,11 @@ MOST_OPERATIONS = 1e11
 
 Relations: TypeAlias = dict[str, Any]
 """Relations between columns or rows of one matrix, as a certificate spells them."""
+
+
+def rows_of_samples(samples: Rows, size: int) -> Rows:
+    """Return the rows of some samples, `size` for each."""
+    return (samples[:, None] * size + np.arange(size)).ravel()
 
 
 @dataclass(frozen=True)
@@ -189,9 +194,13 @@ class UnitSpans:
         return value + self.d * self.rank(self.features(-1)[left])
 
     def _rank_from_below(self, layer: int, span: FloatArray, shared: Sequence[Feature]) -> int:
-        """Bound ``rank [A_F | B]``, with A_F the shared columns of A, from below."""
+        """Bound the rank of `fixed` from below."""
+        return self.rank(self.fixed(layer, span, shared))
+
+    def fixed(self, layer: int, span: FloatArray, shared: Sequence[Feature]) -> FloatArray:
+        """Pick ``[A_F | B]`` from ``[A | B]``, with A_F the shared columns of A."""
         known = [j for at, j in shared if at == layer]
-        return self.rank(span[:, [*known, *range(self.features(layer).shape[1], span.shape[1])]])
+        return span[:, [*known, *range(self.features(layer).shape[1], span.shape[1])]]
 
     def lit(self, feature: Feature, samples: Rows) -> Rows:
         """Return the samples, of those given, at which a feature is not zero.
@@ -222,7 +231,7 @@ class UnitSpans:
         float64 array of shape (len(samples) * d, N_{l+1})
         """
         layer, j = feature
-        rows = (samples[:, None] * self.d + np.arange(self.d)).ravel()
+        rows = rows_of_samples(samples, self.d)
         weights = np.repeat(self.features(layer)[samples, j], self.d)
         out: FloatArray = self.sensitivities(layer)[rows] * weights[:, None]
         reduce_in_place(out, self.p)
