@@ -29,15 +29,25 @@ if TYPE_CHECKING:
     from exactdim.nets.symmetry import permute as permute
     from exactdim.nets.symmetry import rescale as rescale
     from exactdim.numeric import crosscheck as crosscheck
+    from exactdim.regions.complex import RegionComplex as RegionComplex
+    from exactdim.regions.complex import activation_regions as activation_regions
+    from exactdim.regions.complex import count_regions as count_regions
+    from exactdim.regions.domain import Domain as Domain
+    from exactdim.regions.region import Region as Region
 
 _HOMES = {
     "Certificate": "evidence.certificate",
     "Dimension": "dimension.result",
+    "Domain": "regions.domain",
     "LocalDimensionMonitor": "monitor",
     "QMatrix": "arith.matrix",
     "ReLUNetwork": "nets.network",
+    "Region": "regions.region",
+    "RegionComplex": "regions.complex",
     "activation_pattern": "nets.patterns",
+    "activation_regions": "regions.complex",
     "as_network": "nets.formats",
+    "count_regions": "regions.complex",
     "crosscheck": "numeric",
     "dimension_bounds": "dimension.bounds",
     "gauge_vectors": "nets.symmetry",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "BudgetExceeded",
     "CertificateError",
     "DenominatorDivisible",
     "ExactDimError",
@@ -78,6 +79,29 @@ class OnKink(InvalidInput):
 
 class TooLarge(ExactDimError, RuntimeError):
     """The exact method would need more memory than its stated limit."""
+
+
+class BudgetExceeded(ExactDimError, RuntimeError):
+    """A limit set by the caller was reached before the answer.
+
+    Parameters
+    ----------
+    message : str
+        Which limit, what is known so far, and how to go on.
+    at_least : int
+        What is known: there are at least so many.
+
+    Attributes
+    ----------
+    at_least : int
+    """
+
+    def __init__(self, message: str, at_least: int) -> None:
+        super().__init__(message)
+        self.at_least = at_least
+
+    def __reduce__(self) -> tuple[type[BudgetExceeded], tuple[str, int]]:
+        return type(self), (str(self), self.at_least)
 
 
 class Undecided(ExactDimError, RuntimeError):

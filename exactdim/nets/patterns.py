@@ -27,6 +27,7 @@ __all__ = [
     "FloatPass",
     "KinkChoice",
     "activation_pattern",
+    "affine_with_error",
     "float_signs",
     "pass_with_error",
     "pattern_from",
@@ -310,13 +311,13 @@ def pass_with_error(layers: Iterable[tuple[Any, Any]], h: Any) -> Iterator[tuple
     """
     error = abs(h) * (4 * UNIT_ROUNDOFF) + TINY  # rounding of rational samples to floats
     for W, b in layers:
-        z, z_error = _affine_with_error(W, b, h, error)
+        z, z_error = affine_with_error(W, b, h, error)
         above, below = z > z_error, z < -z_error
         yield above, ~(above | below)
         h, error = z * (z > 0), z_error * ~below  # where below, z and its bound are finite
 
 
-def _affine_with_error(W: Any, b: Any, h: Any, error: Any) -> tuple[Any, Any]:
+def affine_with_error(W: Any, b: Any, h: Any, error: Any) -> tuple[Any, Any]:
     """Compute W h + b in floats together with a bound on the distance from the exact value.
 
     Returns

@@ -1,0 +1,1 @@
+"""Where the activation pattern is constant: regions of input space."""

@@ -1,0 +1,276 @@
+"""A finished complex of activation regions, as plain arrays.
+
+Faces are numbered per dimension; each has the faces that bound it, one dimension lower. Vertices
+carry the signs of all neurons and of all inequalities of the domain, from which the signs on every
+other face follow: a function is positive inside a face if it is so at one of its vertices and
+negative at none. These sign vectors name the faces: no two faces of a complex have the same one.
+That is how complexes which were computed apart are put together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from exactdim.arith.rationals import FloatArray
+from exactdim.regions.faces import BoolArray, IntArray, Ints, WordArray, ragged
+
+__all__ = ["CellComplex", "joined"]
+
+
+@dataclass(frozen=True, eq=False)
+class CellComplex:
+    """Faces, signs and defining rows of a finished complex of dimension d.
+
+    Attributes
+    ----------
+    count, boundary : tuple of integer arrays, for dimensions 0..d
+        How many faces bound each face, and their numbers one after another.
+    at_infinity : tuple of boolean arrays, for dimensions 0..d
+        Whether the face lies on the enclosing simplex, that is, not in the domain.
+    shared : tuple of boolean arrays, for dimensions 0..d
+        Whether the face may also be part of another complex of the same computation.
+    vertex_rows : int32 array of shape (vertices, d)
+        The rows that meet in each vertex.
+    facet_row : int32 array of shape (facets,)
+        A row that vanishes on each face of dimension d - 1.
+    x : float array of shape (vertices, d + 1)
+        Approximate homogeneous coordinates; the last is 0 for directions.
+    pos, neg : uint64 arrays of shape (vertices, blocks)
+        Signs of the neurons.
+    walls : uint64 array of shape (vertices, words)
+        Bits of the domain's rows that are positive (not zero) there.
+    words : uint64 array of shape (cells, blocks)
+        Activation patterns.
+    row_block, row_cell, row_unit, row_at_infinity : integer arrays of shape (rows,)
+        See `vertices.Rows`; `row_cell` is a place in `history`.
+    history : tuple of uint64 arrays, one per block
+        Patterns of cells at the start of each block.
+    """
+
+    count: tuple[IntArray, ...]
+    boundary: tuple[IntArray, ...]
+    at_infinity: tuple[BoolArray, ...]
+    shared: tuple[BoolArray, ...]
+    vertex_rows: IntArray
+    facet_row: IntArray
+    x: FloatArray
+    pos: WordArray
+    neg: WordArray
+    walls: WordArray
+    words: WordArray
+    row_block: IntArray
+    row_cell: IntArray
+    row_unit: IntArray
+    row_at_infinity: npt.NDArray[np.int8]
+    history: tuple[WordArray, ...]
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
+        return len(self.count) - 1
+
+    @property
+    def n_cells(self) -> int:
+        """Number of activation regions."""
+        return len(self.words)
+
+    def n_faces(self, k: int) -> int:
+        """Return the number of k-faces, with those at infinity."""
+        return len(self.count[k])
+
+    def begin(self, k: int) -> Ints:
+        """Return where the boundary of each k-face starts."""
+        return np.cumsum(self.count[k], dtype=np.int64) - self.count[k]
+
+    def entries(self, k: int, faces: Ints) -> tuple[IntArray, IntArray]:
+        """Return the boundary faces of some k-faces, and which of them each belongs to."""
+        owner, place = ragged(self.begin(k)[faces], self.count[k][faces])
+        return owner, self.boundary[k][place]
+
+    def gathered(self, of_vertices: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+        """Join, by `or`, a property of the vertices of every k-face."""
+        values = of_vertices
+        for dimension in range(1, k + 1):
+            values = np.bitwise_or.reduceat(
+                values[self.boundary[dimension]], self.begin(dimension), axis=0
+            )
+        return values
+
+    # -- as arrays with names, to be stored or sent -------------------------------------------
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything as arrays by name."""
+        out: dict[str, npt.NDArray[Any]] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                out |= {f"{field.name}.{i}": array for i, array in enumerate(value)}
+            else:
+                out[field.name] = value
+        return out
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> CellComplex:
+        """Undo `to_arrays`."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name in arrays:
+                values[field.name] = arrays[field.name]
+            else:
+                numbers = range(sum(name.startswith(f"{field.name}.") for name in arrays))
+                values[field.name] = tuple(arrays[f"{field.name}.{i}"] for i in numbers)
+        return cls(**values)
+
+
+def joined(parts: Sequence[CellComplex]) -> CellComplex:
+    """Put together complexes of different cells of one computation.
+
+    Parameters
+    ----------
+    parts : sequence of CellComplex
+        At least one. Faces that several of them have are marked as shared in each.
+
+    Returns
+    -------
+    CellComplex
+    """
+    if len(parts) == 1:
+        return parts[0]
+    d = parts[0].d
+    count, boundary, at_infinity, shared = [], [], [], []
+    lower = [np.zeros(0, np.int32) for _ in parts]  # new numbers of faces one dimension lower
+    signs = [np.column_stack([p.pos, p.neg, p.walls]) for p in parts]
+    kept_vertices: list[BoolArray] = []
+    kept_facets: list[BoolArray] = []
+    for k in range(d + 1):
+        if k:
+            signs = [
+                _signs_of_shared(part, k, below) for part, below in zip(parts, signs, strict=True)
+            ]
+        kept, numbers = _numbering([p.shared[k] for p in parts], signs)
+        count.append(np.concatenate([p.count[k][own] for p, own in zip(parts, kept, strict=True)]))
+        members = []
+        if k:
+            for part, own, number in zip(parts, kept, lower, strict=True):
+                members.append(number[part.entries(k, np.flatnonzero(own))[1]])
+        boundary.append(np.concatenate(members or [np.zeros(0, np.int32)]))
+        at_infinity.append(_chosen([p.at_infinity[k] for p in parts], kept))
+        shared.append(_chosen([p.shared[k] for p in parts], kept))
+        if k == 0:
+            kept_vertices = kept
+        if k == d - 1:
+            kept_facets = kept
+        lower = numbers
+    row_offset = np.cumsum([0, *(len(p.row_block) for p in parts)])
+    return CellComplex(
+        tuple(count),
+        tuple(boundary),
+        tuple(at_infinity),
+        tuple(shared),
+        _chosen(
+            [p.vertex_rows + np.int32(o) for p, o in zip(parts, row_offset, strict=False)],
+            kept_vertices,
+        ),
+        _chosen(
+            [p.facet_row + np.int32(o) for p, o in zip(parts, row_offset, strict=False)],
+            kept_facets,
+        ),
+        _chosen([p.x for p in parts], kept_vertices),
+        _chosen([p.pos for p in parts], kept_vertices),
+        _chosen([p.neg for p in parts], kept_vertices),
+        _chosen([p.walls for p in parts], kept_vertices),
+        np.concatenate([p.words for p in parts]),
+        np.concatenate([p.row_block for p in parts]),
+        np.concatenate(_shifted_cells(parts)),
+        np.concatenate([p.row_unit for p in parts]),
+        np.concatenate([p.row_at_infinity for p in parts]),
+        tuple(np.concatenate(words) for words in zip(*(p.history for p in parts), strict=True)),
+    )
+
+
+def _chosen(arrays: list[Any], kept: list[BoolArray]) -> Any:
+    return np.concatenate([array[own] for array, own in zip(arrays, kept, strict=True)])
+
+
+def _shifted_cells(parts: Sequence[CellComplex]) -> list[IntArray]:
+    """Return the cells of all rows as places in the joined history."""
+    offset = np.zeros(len(parts[0].history), np.int32)
+    out = []
+    for part in parts:
+        own = part.row_block >= 0
+        cell = part.row_cell.copy()
+        cell[own] += offset[part.row_block[own]]
+        out.append(cell)
+        offset += np.array([len(words) for words in part.history], np.int32)
+    return out
+
+
+def _signs_of_shared(part: CellComplex, k: int, below: WordArray) -> WordArray:
+    """Return the sign vectors of the shared k-faces (zeros for the others)."""
+    out = np.zeros((part.n_faces(k), below.shape[1]), np.uint64)
+    some = np.flatnonzero(part.shared[k])
+    if len(some):
+        _, members = part.entries(k, some)
+        starts = np.cumsum(part.count[k][some]) - part.count[k][some]
+        out[some] = np.bitwise_or.reduceat(below[members], starts, axis=0)
+    return out
+
+
+def _numbering(
+    shared: list[BoolArray], signs: list[WordArray]
+) -> tuple[list[BoolArray], list[IntArray]]:
+    """Give every face of all parts a number; shared ones with equal signs get the same.
+
+    Returns
+    -------
+    kept : list of boolean arrays
+        Per part, the faces that are numbered there for the first time.
+    numbers : list of int32 arrays
+    """
+    kept = [~flag for flag in shared]
+    where = [np.flatnonzero(flag) for flag in shared]
+    first, which = _distinct(np.concatenate([s[w] for s, w in zip(signs, where, strict=True)]))
+    is_first = np.zeros(len(which), np.bool_)
+    is_first[first] = True
+    start = 0
+    for own, w in zip(kept, where, strict=True):
+        own[w] = is_first[start : start + len(w)]
+        start += len(w)
+    numbers = []
+    start = 0
+    for own in kept:
+        numbers.append((np.cumsum(own) - 1 + start).astype(np.int32))
+        start += int(own.sum())
+    of_group = np.concatenate([n[w] for n, w in zip(numbers, where, strict=True)])[first]
+    start = 0
+    for number, w in zip(numbers, where, strict=True):
+        number[w] = of_group[which[start : start + len(w)]]
+        start += len(w)
+    return kept, numbers
+
+
+def _distinct(rows: WordArray) -> tuple[Ints, Ints]:
+    """Return where each distinct row occurs first, and which of these each row equals."""
+    if not len(rows):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    factors = np.arange(1, rows.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = rows * (factors | np.uint64(1))
+    mixed ^= mixed >> np.uint64(29)
+    key = (mixed * np.uint64(0xBF58476D1CE4E5B9)).sum(axis=1, dtype=np.uint64)
+    order = np.argsort(key, kind="stable")
+    same_key = key[order][1:] == key[order][:-1]
+    same_row = (rows[order][1:] == rows[order][:-1]).all(axis=1)
+    if (same_key & ~same_row).any():  # two rows with one key: compare the rows themselves
+        order = np.lexsort(rows.T)
+        same_row = (rows[order][1:] == rows[order][:-1]).all(axis=1)
+    group = np.concatenate([[0], np.cumsum(~same_row)])
+    which = np.empty(len(rows), np.int64)
+    which[order] = group
+    first = np.full(group[-1] + 1, len(rows), np.int64)
+    np.minimum.at(first, which, np.arange(len(rows)))
+    return first, which

@@ -1,0 +1,503 @@
+"""Activation regions of input space."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exactdim.arith.matrix import QMatrix
+from exactdim.arith.rationals import ArrayLike
+from exactdim.errors import InvalidInput, OnKink, ShapeMismatch
+from exactdim.nets.formats import NetworkLike, as_network
+from exactdim.nets.network import ReLUNetwork
+from exactdim.regions.cellular import CellComplex, joined
+from exactdim.regions.domain import Domain, DomainLike, as_domain
+from exactdim.regions.faces import BoolArray, Ints, WordArray
+from exactdim.regions.jobs import Budget, Progress, Workers, complexes
+from exactdim.regions.region import Pattern, Point, Region
+from exactdim.regions.subdivision import blocks_of, enclosed, masks_of, unpack
+from exactdim.regions.vertices import ExactForms, ExactPoint, VertexTable
+
+if TYPE_CHECKING:
+    import networkx
+
+    from exactdim.regions.graph import LinearRegion
+
+__all__ = ["RegionComplex", "activation_regions", "count_regions"]
+
+
+def activation_regions(
+    net: NetworkLike,
+    domain: DomainLike = None,
+    *,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+    executor: Workers = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> RegionComplex:
+    """Enumerate all activation regions of a network exactly.
+
+    An activation region is a full-dimensional cell of the domain on whose interior no hidden neuron
+    changes between positive and not positive; a neuron that is identically zero on a cell counts as
+    off there. Distinct regions have distinct activation patterns. Coinciding hyperplanes, many
+    through one point, neurons that vanish on whole cells: everything is decided exactly.
+
+    Parameters
+    ----------
+    net : ReLUNetwork or anything `as_network` reads
+    domain : Domain, pair, list of pairs or None
+        Where to look: a `Domain`; ``(lo, hi)`` for a cube; one pair per input for a box; the whole
+        space by default.
+    max_regions : int, optional
+        Stop with an error beyond so many regions.
+    max_seconds : float, optional
+        Stop with an error after so many seconds.
+    executor : concurrent.futures.Executor or int, optional
+        Where to work: an executor, or a number of processes.
+    checkpoint : path, optional
+        A folder that keeps finished parts; an interrupted run goes on from there.
+    progress : callable, optional
+        Called with (done, total, note).
+
+    Returns
+    -------
+    RegionComplex
+
+    Raises
+    ------
+    BudgetExceeded
+        If a limit is reached; ``at_least`` tells how many regions there are at least.
+    InvalidInput
+        If the domain is empty or has no interior.
+    TooLarge
+        If no limit is set and the dimension is too large to ever end.
+
+    See Also
+    --------
+    count_regions : the number alone, in bounded memory.
+
+    Notes
+    -----
+    Source: T1 and T29 of the theory; arXiv 2412.18283. Faces of all dimensions are cut neuron by
+    neuron; about 2^d faces per region, a few microseconds each. Signs are certified in floats or
+    decided in rational numbers.
+
+    Examples
+    --------
+    >>> net = ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]], [[1]]], [[0, 0], [-1], None])
+    >>> regions = activation_regions(net, (-2, 2))
+    >>> regions
+    <RegionComplex of 7 activation regions in Domain(box [-2, 2] x [-2, 2])>
+    >>> sorted(str(region.volume) for region in regions)
+    ['1/2', '2', '2', '2', '2', '4', '7/2']
+    """
+    network, where, restricted = _prepared(net, domain)
+    parts = complexes(
+        restricted,
+        where.inequalities,
+        executor=executor,
+        folder=checkpoint,
+        budget=Budget.of(max_regions, max_seconds),
+        progress=progress,
+    )
+    return RegionComplex(network, where, joined(list(parts)))
+
+
+def count_regions(
+    net: NetworkLike,
+    domain: DomainLike = None,
+    *,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+    executor: Workers = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Count the activation regions of a network exactly, without keeping them.
+
+    Parameters
+    ----------
+    net, domain, max_regions, max_seconds, executor, checkpoint, progress
+        As for `activation_regions`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    BudgetExceeded, InvalidInput, TooLarge
+        As `activation_regions`.
+
+    Examples
+    --------
+    >>> three_lines = ReLUNetwork([[[1, 0], [0, 1], [1, 1]], [[1, 1, 1]]], [[0, 0, -1], [0]])
+    >>> count_regions(three_lines)
+    7
+    """
+    _, where, restricted = _prepared(net, domain)
+    parts = complexes(
+        restricted,
+        where.inequalities,
+        executor=executor,
+        folder=checkpoint,
+        budget=Budget.of(max_regions, max_seconds),
+        progress=progress,
+    )
+    return sum(part.n_cells for part in parts)
+
+
+def _prepared(net: NetworkLike, domain: DomainLike) -> tuple[ReLUNetwork, Domain, ReLUNetwork]:
+    network = as_network(net)
+    where = as_domain(domain, network.widths[0])
+    return network, where, where.restrict(network)
+
+
+class RegionComplex(Sequence[Region]):
+    """All activation regions of a network in a domain, and how they meet.
+
+    A sequence of `Region`. Points, inequalities and volumes are in the coordinates of the domain:
+    the network's inputs, unless the domain is a flat.
+
+    Attributes
+    ----------
+    net : ReLUNetwork
+    domain : Domain
+    cells : CellComplex
+        The faces as plain arrays.
+    """
+
+    def __init__(self, net: ReLUNetwork, domain: Domain, cells: CellComplex) -> None:
+        self.net, self.domain, self.cells = net, domain, cells
+        self.dimension = domain.dimension
+        self._blocks = blocks_of(net)
+        self._restricted = domain.restrict(net)
+        self._exact = ExactForms(self._restricted, enclosed(domain.inequalities))
+        self._points = VertexTable(self.dimension)
+
+    def __repr__(self) -> str:
+        return f"<RegionComplex of {len(self)} activation regions in {self.domain}>"
+
+    def __len__(self) -> int:
+        return self.cells.n_cells
+
+    def __getitem__(self, index: int) -> Region:  # type: ignore[override]
+        number = operator.index(index) + (len(self) if index < 0 else 0)
+        if not 0 <= number < len(self):
+            raise IndexError(f"there is no region {index}; there are {len(self)}")
+        return Region(self, number)
+
+    def __iter__(self) -> Iterator[Region]:
+        return (Region(self, i) for i in range(len(self)))
+
+    # -- patterns -----------------------------------------------------------------------------
+
+    @cached_property
+    def patterns(self) -> BoolArray:
+        """Activation patterns, one row per region, one column per hidden neuron."""
+        return self._mask_of(self.cells.words)
+
+    def _mask_of(self, words: WordArray) -> BoolArray:
+        mask = masks_of(words, self._blocks)
+        mask.setflags(write=False)
+        return mask
+
+    def word_pattern(self, mask: BoolArray) -> Pattern:
+        """Spell the row of one region as words of 0 and 1.
+
+        Parameters
+        ----------
+        mask : boolean array of shape (H,)
+
+        Returns
+        -------
+        tuple of str
+        """
+        ends = np.cumsum([0, *self.net.widths[1:-1]])
+        text = "".join("1" if on else "0" for on in mask)
+        return tuple(text[a:b] for a, b in pairwise(ends))
+
+    @cached_property
+    def _numbers(self) -> dict[bytes, int]:
+        packed = np.packbits(self.patterns, axis=1)
+        return {row.tobytes(): i for i, row in enumerate(packed)}
+
+    def region_at(self, y: ArrayLike) -> Region:
+        """Return the region that a point lies in.
+
+        Parameters
+        ----------
+        y : sequence of d Numbers
+            In the coordinates of the domain.
+
+        Returns
+        -------
+        Region
+
+        Raises
+        ------
+        OnKink
+            If the point lies on the boundary between regions, or on that of the domain.
+        InvalidInput
+            If it lies outside the domain.
+        ShapeMismatch
+            If it has the wrong number of coordinates.
+        """
+        point = QMatrix([list(y)], name="y")
+        if point.shape[1] != self.dimension:
+            raise ShapeMismatch(
+                f"the point has {point.shape[1]} coordinates; the domain has {self.dimension}"
+            )
+        if not self.domain.contains(point):
+            raise InvalidInput(f"the point {_spelled(point)} lies outside {self.domain}")
+        masks = [np.zeros(0, np.bool_)]
+        h = point
+        for layer in range(self._restricted.depth - 1):
+            z = self._restricted.affine(layer, h)
+            masks.append(np.array([x > 0 for x in z.numerators()], np.bool_))
+            h = z.masked(masks[-1].reshape(z.shape))
+        mask = np.concatenate(masks)
+        number = self._numbers.get(np.packbits(mask).tobytes())
+        one = QMatrix.hstack([point, QMatrix.identity(1)])
+        if number is not None:
+            rows = self[number].inequalities
+            values = (one @ rows.T).numerators()
+            zero = [i for i, v in enumerate(values) if v == 0 and not rows[[i]].is_zero()]
+            if not zero:
+                return self[number]
+        else:
+            zero = []
+        kinks = [(0, *self.unit_number(i)) for i in zero if i < self.net.n_hidden]
+        raise OnKink(
+            f"the point {_spelled(point)} lies on the boundary of a region"
+            + (f": neurons {[k[1:] for k in kinks[:4]]} are zero there" if kinks else "")
+            + "; move it a little",
+            kinks,
+        )
+
+    def unit_number(self, column: int) -> tuple[int, int]:
+        """Return (layer, unit) of a column of `patterns`.
+
+        Parameters
+        ----------
+        column : int
+
+        Returns
+        -------
+        (int, int)
+        """
+        layer = 0
+        for width in self.net.widths[1:-1]:
+            if column < width:
+                break
+            column -= width
+            layer += 1
+        return layer, int(column)
+
+    # -- faces --------------------------------------------------------------------------------
+
+    @cached_property
+    def _begins(self) -> list[Ints]:
+        return [self.cells.begin(k) for k in range(self.cells.d + 1)]
+
+    def boundary(self, k: int, face: int) -> Ints:
+        """Return the faces of dimension k - 1 that bound a k-face.
+
+        Parameters
+        ----------
+        k, face : int
+
+        Returns
+        -------
+        integer array
+        """
+        begin = self._begins[k][face]
+        return self.cells.boundary[k][begin : begin + self.cells.count[k][face]]
+
+    def closure(self, k: int, face: int) -> list[Ints]:
+        """Return all faces of a k-face, for each dimension from 0 to k.
+
+        Parameters
+        ----------
+        k, face : int
+
+        Returns
+        -------
+        list of integer arrays
+        """
+        found: list[Ints] = [np.array([face])]
+        for dimension in range(k, 0, -1):
+            members = [self.boundary(dimension, f) for f in found[-1]]
+            found.append(np.unique(np.concatenate(members)))
+        return found[::-1]
+
+    def signs(self, k: int, face: int) -> tuple[BoolArray, BoolArray, BoolArray]:
+        """Return the signs inside a k-face.
+
+        Parameters
+        ----------
+        k, face : int
+
+        Returns
+        -------
+        positive, negative : boolean arrays of shape (H,)
+            Per hidden neuron; where neither holds, it is zero on the face.
+        inside : boolean array
+            Per inequality of the domain, whether it is strict.
+        """
+        vertices = self.closure(k, face)[0]
+        cells = self.cells
+        pos, neg, walls = (
+            np.bitwise_or.reduce(words[vertices], axis=0)[None]
+            for words in (cells.pos, cells.neg, cells.walls)
+        )
+        bits = np.hstack([unpack(walls[:, i], 64)[0] for i in range(walls.shape[1])])
+        enclosing = self.dimension + 1
+        own = self.domain.inequalities.shape[0]
+        return (
+            self._mask_of(pos)[0],
+            self._mask_of(neg)[0],
+            bits[enclosing : enclosing + own],
+        )
+
+    @cached_property
+    def facet_cells(self) -> Ints:
+        """The regions on the two sides of each facet, -1 where there is none."""
+        d = self.cells.d
+        owner, member = self.cells.entries(d, np.arange(len(self)))
+        out = np.full((self.cells.n_faces(d - 1), 2), -1, np.int64)
+        order = np.argsort(member, kind="stable")
+        facet, cell = member[order], owner[order]
+        second = np.concatenate([[False], facet[1:] == facet[:-1]])
+        out[facet[~second], 0] = cell[~second]
+        out[facet[second], 1] = cell[second]
+        return out
+
+    @cached_property
+    def bounded(self) -> BoolArray:
+        """Whether each region is bounded."""
+        infinite = self.cells.x[:, self.cells.d] == 0
+        return ~self.cells.gathered(infinite, self.cells.d)
+
+    @cached_property
+    def face_counts(self) -> tuple[int, ...]:
+        """Number of faces of each dimension 0..d, those of the domain's boundary included."""
+        return tuple(int((~flags).sum()) for flags in self.cells.at_infinity)
+
+    @property
+    def euler_characteristic(self) -> int:
+        """Alternating sum of `face_counts`: 1 in a bounded domain, (-1)^d in all of R^d."""
+        return sum((-1) ** k * count for k, count in enumerate(self.face_counts))
+
+    # -- exact values -------------------------------------------------------------------------
+
+    def vertex(self, number: int) -> ExactPoint:
+        """Return a vertex exactly; one at infinity stands for a direction.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        ExactPoint
+        """
+        rows = self.cells.vertex_rows[number]
+        return self._points.exact(
+            number, [(self._row(r), int(self.cells.row_at_infinity[r])) for r in rows.tolist()]
+        )
+
+    def _row(self, row: int) -> list[int]:
+        block, unit = int(self.cells.row_block[row]), int(self.cells.row_unit[row])
+        if block < 0:
+            return self._exact.walls[unit]
+        layer, first, _ = self._blocks[block]
+        words = self.cells.history[block][self.cells.row_cell[row]]
+        mask = masks_of(words[None], self._blocks)[0]
+        return self._exact.of_layer(layer, mask)[first + unit]
+
+    def vertices(self) -> list[Point]:
+        """Return all vertices of the complex exactly, each once.
+
+        Returns
+        -------
+        list of tuple of Fraction
+        """
+        finite = np.flatnonzero(~self.cells.at_infinity[0])
+        return [self.vertex(int(v)).coordinates() for v in finite]
+
+    def forms(self, mask: BoolArray) -> QMatrix:
+        """Return the pre-activations of all hidden neurons as affine forms, given a pattern.
+
+        Parameters
+        ----------
+        mask : boolean array of shape (H,)
+
+        Returns
+        -------
+        QMatrix of shape (H, d + 1)
+            Gradient and constant.
+        """
+        layers = range(self._restricted.depth - 1)
+        none = QMatrix.zeros(0, self.dimension + 1)
+        return QMatrix.vstack([none, *(self._exact.rational(layer, mask) for layer in layers)])
+
+    def output_forms(self, mask: BoolArray) -> QMatrix:
+        """Return the outputs as affine forms, given a pattern.
+
+        Parameters
+        ----------
+        mask : boolean array of shape (H,)
+
+        Returns
+        -------
+        QMatrix of shape (N_L, d + 1)
+        """
+        return self._exact.rational(self._restricted.depth - 1, mask)
+
+    @cached_property
+    def volume(self) -> Fraction:
+        """Exact sum of the volumes of all regions, in the coordinates of the domain.
+
+        Raises
+        ------
+        InvalidInput
+            If a region is unbounded.
+        """
+        return sum((region.volume for region in self), Fraction(0))
+
+    # -- as a graph ---------------------------------------------------------------------------
+
+    def graph(self) -> networkx.Graph:
+        """Return the adjacency graph; see `exactdim.regions.graph.region_graph`.
+
+        Returns
+        -------
+        networkx.Graph
+        """
+        from exactdim.regions.graph import region_graph
+
+        return region_graph(self)
+
+    def linear_regions(self) -> list[LinearRegion]:
+        """Return the linear regions; see `exactdim.regions.graph.linear_regions`.
+
+        Returns
+        -------
+        list of LinearRegion
+        """
+        from exactdim.regions.graph import linear_regions
+
+        return linear_regions(self)
+
+
+def _spelled(point: QMatrix) -> str:
+    return "(" + ", ".join(str(x) for x in point.tolist()[0][:6]) + ")"

@@ -1,0 +1,168 @@
+"""The regions as a graph, and the linear regions that they form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exactdim.arith.matrix import QMatrix
+from exactdim.regions.faces import BoolArray, Ints
+from exactdim.regions.vertices import AffineForms
+
+if TYPE_CHECKING:
+    import networkx
+
+    from exactdim.regions.complex import RegionComplex
+
+__all__ = ["LinearRegion", "linear_regions", "region_graph"]
+
+FORM_NUMBERS = 1 << 22
+"""Numbers in the largest array of affine forms held at a time."""
+
+
+@dataclass(frozen=True)
+class LinearRegion:
+    """A maximal set of regions, joined through facets, on which the network is one affine map.
+
+    Attributes
+    ----------
+    regions : tuple of int
+        Numbers of the activation regions.
+    gradient : QMatrix of shape (N_L, d)
+    constant : QMatrix of shape (1, N_L)
+        In the coordinates of the domain.
+    """
+
+    regions: tuple[int, ...]
+    gradient: QMatrix
+    constant: QMatrix
+
+
+def region_graph(regions: RegionComplex) -> networkx.Graph:
+    """Return the graph of regions that share a facet.
+
+    Parameters
+    ----------
+    regions : RegionComplex
+
+    Returns
+    -------
+    networkx.Graph
+        Nodes are patterns (tuples of words), with attribute ``index``; edges have ``units``, the
+        neurons ``(layer, unit)`` whose state differs, and ``facet``, the number of the facet.
+        ``graph.graph["complete"]`` is True: no region or edge is missing.
+    """
+    import networkx
+
+    graph = networkx.Graph(complete=True)
+    patterns = [regions.word_pattern(mask) for mask in regions.patterns]
+    graph.add_nodes_from((pattern, {"index": i}) for i, pattern in enumerate(patterns))
+    facets = inner_facets(regions)
+    left, right = regions.facet_cells[facets].T
+    step = max(1, FORM_NUMBERS // max(1, regions.patterns.shape[1]))
+    for start in range(0, len(facets), step):
+        some = slice(start, start + step)
+        which, column = np.nonzero(regions.patterns[left[some]] != regions.patterns[right[some]])
+        crossed: list[list[tuple[int, int]]] = [[] for _ in range(len(facets[some]))]
+        for i, unit in zip(which.tolist(), column.tolist(), strict=True):
+            crossed[i].append(regions.unit_number(unit))
+        graph.add_edges_from(
+            (patterns[a], patterns[b], {"units": tuple(units), "facet": facet})
+            for a, b, facet, units in zip(
+                left[some].tolist(),
+                right[some].tolist(),
+                facets[some].tolist(),
+                crossed,
+                strict=True,
+            )
+        )
+    return graph
+
+
+def linear_regions(regions: RegionComplex) -> list[LinearRegion]:
+    """Merge regions that share a facet and carry the same affine map.
+
+    Parameters
+    ----------
+    regions : RegionComplex
+
+    Returns
+    -------
+    list of LinearRegion
+        In the order of their first regions.
+
+    Notes
+    -----
+    Two affine maps that float bounds tell apart are different; the others are compared exactly,
+    so that a cancellation between neurons is never missed and never invented.
+    """
+    import networkx
+
+    facets = inner_facets(regions)
+    pairs = regions.facet_cells[facets]
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(len(regions)))
+    masks = regions.patterns
+    for a, b in pairs[~_surely_different(regions, pairs)].tolist():
+        if regions.output_forms(masks[a]) == regions.output_forms(masks[b]):
+            graph.add_edge(a, b)
+    groups = sorted(sorted(group) for group in networkx.connected_components(graph))
+    found = []
+    for group in groups:
+        gradient, constant = regions[group[0]].affine_map()
+        found.append(LinearRegion(tuple(group), gradient, constant))
+    return found
+
+
+def inner_facets(regions: RegionComplex) -> Ints:
+    """Return the numbers of the facets between two regions.
+
+    Parameters
+    ----------
+    regions : RegionComplex
+
+    Returns
+    -------
+    integer array
+    """
+    return np.flatnonzero(regions.facet_cells[:, 1] >= 0)
+
+
+def output_forms(regions: RegionComplex, cells: Ints) -> AffineForms:
+    """Return the outputs as affine forms on some regions, in floats with error bounds.
+
+    Parameters
+    ----------
+    regions : RegionComplex
+    cells : integer array of shape (n,)
+
+    Returns
+    -------
+    AffineForms
+    """
+    net = regions.domain.restrict(regions.net)
+    forms = AffineForms.coordinates(regions.dimension).of_cells(np.zeros(len(cells), np.intp))
+    first = 0
+    for layer, (W, b) in enumerate(net.float_layers):
+        forms = forms.affine(W, b)
+        if layer < net.depth - 1:
+            forms = forms.masked(regions.patterns[cells, first : first + len(W)])
+            first += len(W)
+    return forms
+
+
+def _surely_different(regions: RegionComplex, pairs: Ints) -> BoolArray:
+    """Tell for pairs of regions whether floats prove their affine maps different."""
+    out = np.zeros(len(pairs), np.bool_)
+    widest = max(regions.net.widths[1:])
+    step = max(1, FORM_NUMBERS // ((regions.dimension + 1) * widest))
+    for start in range(0, len(pairs), step):
+        some = pairs[start : start + step]
+        left, right = output_forms(regions, some[:, 0]), output_forms(regions, some[:, 1])
+        with np.errstate(all="ignore"):
+            apart = np.abs(left.form - right.form)
+            doubt = (left.error + right.error) * (1 + 2.0**-50) + apart * 2.0**-50
+            out[start : start + step] = (apart > doubt).any(axis=(1, 2))
+    return out

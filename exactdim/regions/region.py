@@ -1,0 +1,286 @@
+"""One activation region: inequalities, facets, vertices, volume, the affine map on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from exactdim.arith.matrix import QMatrix
+from exactdim.arith.rationals import FloatArray
+from exactdim.errors import InvalidInput
+from exactdim.regions.faces import BoolArray
+from exactdim.regions.vertices import ExactPoint
+
+if TYPE_CHECKING:
+    from exactdim.regions.complex import RegionComplex
+
+__all__ = ["Facet", "Pattern", "Point", "Region"]
+
+Pattern: TypeAlias = tuple[str, ...]
+"""One word of 0 and 1 per hidden layer."""
+
+Point: TypeAlias = tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A facet of an activation region.
+
+    Attributes
+    ----------
+    inequality : tuple of Fraction
+        (g, c) with ``g . y + c >= 0`` on the region and 0 on the facet.
+    units : tuple of (int, int)
+        Neurons ``(layer, unit)`` that vanish on the facet but not on the region.
+    walls : tuple of int
+        Inequalities of the domain that vanish on the facet, by number.
+    neighbour : int or None
+        Number of the region on the other side; None on the boundary of the domain.
+    face : int
+        Number of the facet in the complex.
+    """
+
+    inequality: Point
+    units: tuple[tuple[int, int], ...]
+    walls: tuple[int, ...]
+    neighbour: int | None
+    face: int
+
+
+class Region:
+    """One activation region of a `RegionComplex`.
+
+    Attributes
+    ----------
+    complex : RegionComplex
+    index : int
+        Its number there.
+    """
+
+    __slots__ = ("__dict__", "complex", "index")
+
+    def __init__(self, whole: RegionComplex, index: int) -> None:
+        self.complex = whole
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"<Region {self.index}: {' '.join(self.pattern)}>"
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """Which neurons are on: one word of 0 and 1 per hidden layer."""
+        return self.complex.word_pattern(self._mask)
+
+    @cached_property
+    def _mask(self) -> BoolArray:
+        return np.asarray(self.complex.patterns[self.index], np.bool_)
+
+    # -- as an intersection of half-spaces ----------------------------------------------------
+
+    @cached_property
+    def inequalities(self) -> QMatrix:
+        """All rows (g, c) with ``g . y + c >= 0`` on the region: neurons, then the domain's.
+
+        Neurons whose pre-activation is identically zero on the region have zero rows.
+        """
+        forms = self.complex.forms(self._mask)
+        on = np.repeat(self._mask[:, None], forms.shape[1], axis=1)
+        return QMatrix.vstack([
+            forms.masked(on) - forms.masked(~on),
+            self.complex.domain.inequalities,
+        ])
+
+    @cached_property
+    def facets(self) -> tuple[Facet, ...]:
+        """The irredundant inequalities: one per facet, with what is on the other side."""
+        cells = self.complex.cells
+        numbers = self.complex.boundary(cells.d, self.index)
+        return tuple(
+            self._facet(int(face)) for face in numbers if not cells.at_infinity[cells.d - 1][face]
+        )
+
+    def _facet(self, face: int) -> Facet:
+        whole = self.complex
+        d = whole.dimension
+        pos, neg, inside = whole.signs(d - 1, face)
+        own_pos, own_neg, _ = whole.signs(d, self.index)
+        columns = np.flatnonzero((own_pos | own_neg) & ~(pos | neg)).tolist()
+        walls = tuple(np.flatnonzero(~inside).tolist())
+        row = columns[0] if columns else len(own_pos) + walls[0]
+        left, right = whole.facet_cells[face].tolist()
+        other = right if left == self.index else left
+        return Facet(
+            tuple(self.inequalities[[row]].tolist()[0]),
+            tuple(whole.unit_number(i) for i in columns),
+            walls,
+            None if other < 0 else other,
+            face,
+        )
+
+    # -- as a convex hull ---------------------------------------------------------------------
+
+    @cached_property
+    def _corners(self) -> list[ExactPoint]:
+        whole = self.complex
+        return [whole.vertex(int(v)) for v in whole.closure(whole.cells.d, self.index)[0]]
+
+    @cached_property
+    def vertices(self) -> tuple[Point, ...]:
+        """The vertices, exactly; an unbounded region may have none."""
+        return tuple(p.coordinates() for p in self._corners if p.is_finite)
+
+    @cached_property
+    def rays(self) -> tuple[Point, ...]:
+        """Directions that, with the vertices, generate the region; none if it is bounded.
+
+        Together they generate the recession cone. Positive multiples are given once, but a
+        direction may be a combination of others.
+        """
+        found: dict[tuple[int, ...], Point] = {}
+        for corner in self._corners:
+            if not corner.is_finite:
+                divisor = math.gcd(*corner.infinite)
+                shortest = tuple(x // divisor for x in corner.infinite)
+                found[shortest] = tuple(Fraction(x) for x in shortest)
+        return tuple(found.values())
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the region is bounded."""
+        return bool(self.complex.bounded[self.index])
+
+    @cached_property
+    def interior_point(self) -> Point:
+        """A rational point strictly inside, with short numbers where that is possible."""
+        whole = self.complex
+        rows = [_integers(facet.inequality) for facet in self.facets]
+        corners = whole.closure(whole.dimension, self.index)[0]
+        for point in _proposals(whole.cells.x[corners]):
+            if _inside(rows, *point):
+                return tuple(Fraction(x, point[1]) for x in point[0])
+        return self._far_mean(rows)
+
+    def _far_mean(self, rows: list[list[int]]) -> Point:
+        """Return the mean of the corners, with M replaced by a number that is large enough."""
+        corners, d = self._corners, self.complex.dimension
+        far = 1
+        while True:
+            total = [Fraction(0)] * d
+            for corner in corners:
+                for i in range(d):
+                    total[i] += Fraction(corner.finite[i] + far * corner.infinite[i], corner.scale)
+            point = tuple(x / len(corners) for x in total)
+            scale = math.lcm(*(x.denominator for x in point))
+            if _inside(rows, [int(x * scale) for x in point], scale):
+                return point
+            far *= 2
+
+    @cached_property
+    def volume(self) -> Fraction:
+        """Exact volume (length, area) in the coordinates of the domain.
+
+        Raises
+        ------
+        InvalidInput
+            If the region is unbounded.
+
+        Notes
+        -----
+        The sum over the simplices of a pulling triangulation: every face is the union of the
+        cones from its first vertex over those of its facets that do not contain it.
+        """
+        if not self.is_bounded:
+            raise InvalidInput(
+                f"region {self.index} is unbounded and has no volume; choose a bounded domain"
+            )
+        whole, d = self.complex, self.complex.dimension
+        total = Fraction(0)
+        for simplex in self._simplices(d, self.index):
+            corners = [whole.vertex(v) for v in simplex]
+            matrix = QMatrix([[*corner.finite, corner.scale] for corner in corners])
+            everything = range(d + 1)
+            scale = math.prod(corner.scale for corner in corners)
+            total += abs(matrix.minor(everything, everything)) / scale
+        return total / math.factorial(d)
+
+    def _simplices(self, k: int, face: int) -> list[tuple[int, ...]]:
+        if k == 0:
+            return [(face,)]
+        whole = self.complex
+        apex = int(whole.closure(k, face)[0][0])
+        return [
+            (apex, *simplex)
+            for side in whole.boundary(k, face).tolist()
+            if apex not in whole.closure(k - 1, side)[0]
+            for simplex in self._simplices(k - 1, side)
+        ]
+
+    # -- the function on it -------------------------------------------------------------------
+
+    def affine_map(self) -> tuple[QMatrix, QMatrix]:
+        """Return the affine map that the network is on this region.
+
+        Returns
+        -------
+        gradient : QMatrix of shape (N_L, d)
+        constant : QMatrix of shape (1, N_L)
+            ``f(y) = gradient @ y + constant`` in the coordinates of the domain.
+        """
+        forms = self.complex.output_forms(self._mask)
+        d = self.complex.dimension
+        return forms[:, :d], forms[:, [d]].T
+
+
+def _integers(form: Sequence[Fraction]) -> list[int]:
+    scale = math.lcm(*(x.denominator for x in form))
+    return [int(x * scale) for x in form]
+
+
+def _inside(rows: list[list[int]], numerators: Sequence[int], denominator: int) -> bool:
+    """Decide whether all rows are positive at a point."""
+    return all(
+        sum(g * x for g, x in zip(row, numerators, strict=False)) + row[-1] * denominator > 0
+        for row in rows
+    )
+
+
+def _proposals(corners: FloatArray) -> Iterator[tuple[list[int], int]]:
+    """Propose points near the middle of a polyhedron, from rough to fine.
+
+    Parameters
+    ----------
+    corners : float array of shape (n, d + 1)
+        Homogeneous coordinates of vertices and directions.
+
+    Yields
+    ------
+    numerators : list of int
+    denominator : int
+        A power of two.
+    """
+    finite = corners[corners[:, -1] != 0, :-1]
+    directions = corners[corners[:, -1] == 0, :-1]
+    if not len(finite):
+        return
+    middle = finite.mean(axis=0)
+    if len(directions):
+        step = 1 + np.abs(finite).max()
+        middle = middle + step * directions.sum(axis=0) / np.abs(directions).max()
+    size = np.ptp(finite, axis=0).max() if len(finite) > 1 and not len(directions) else 1.0
+    if not (np.isfinite(middle).all() and 2.0**-900 < size < 2.0**900):
+        return
+    first = -math.frexp(size)[1]
+    for bits in range(first, first + PROPOSED_BITS):
+        scaled = [Fraction(x) * Fraction(2) ** bits for x in middle.tolist()]
+        numerators = [round(x) for x in scaled]
+        yield ([x << -bits for x in numerators], 1) if bits < 0 else (numerators, 1 << bits)
+
+
+PROPOSED_BITS = 30
+"""Precision, relative to the size of a region, up to which short points are tried."""

@@ -1,0 +1,402 @@
+"""Cutting a domain into the activation regions of a network.
+
+Layer by layer, neuron by neuron, every face of the complex on which the neuron changes sign is cut
+(`faces`); the signs at the vertices are certain (`vertices`). The state of this process is a
+`Subdivision`: after the last hidden layer its cells are the activation regions. Cells can be split
+off as a `Subdivision` of their own at the start of any layer: they are independent jobs.
+
+Source: the idea of following vertices through the layers, each computed once, is that of Berzins,
+"Polyhedral complex extraction from ReLU networks using edge subdivision" (ICML 2023); the face
+lattice in place of the edge graph makes it right for degenerate networks too.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import numpy as np
+
+from exactdim.arith.matrix import QMatrix
+from exactdim.nets.network import ReLUNetwork
+from exactdim.regions.cellular import CellComplex
+from exactdim.regions.faces import BITS, BoolArray, FaceLattice, Growing, IntArray, Ints, WordArray
+from exactdim.regions.vertices import AffineForms, ExactForms, ExactPoint, Rows, VertexTable
+
+__all__ = ["Subdivision"]
+
+
+def blocks_of(net: ReLUNetwork) -> list[tuple[int, int, int]]:
+    """Return the blocks of at most 64 neurons: (layer, first unit, one past the last)."""
+    return [
+        (layer, start, min(start + BITS, width))
+        for layer, width in enumerate(net.widths[1:-1])
+        for start in range(0, width, BITS)
+    ]
+
+
+def masks_of(words: WordArray, blocks: list[tuple[int, int, int]]) -> BoolArray:
+    """Spell the words of cells as one boolean per neuron.
+
+    Parameters
+    ----------
+    words : uint64 array of shape (cells, at most the number of blocks)
+    blocks : list of (int, int, int)
+        As `blocks_of`.
+
+    Returns
+    -------
+    boolean array of shape (cells, neurons)
+    """
+    columns = [
+        unpack(words[:, i], last - first)
+        for i, (_, first, last) in enumerate(blocks[: words.shape[1]])
+    ]
+    return np.hstack([np.zeros((len(words), 0), np.bool_), *columns])
+
+
+def enclosed(inequalities: QMatrix) -> QMatrix:
+    """Put the walls of the enclosing simplex in front of a domain's inequalities.
+
+    Parameters
+    ----------
+    inequalities : QMatrix of shape (m, d + 1)
+
+    Returns
+    -------
+    QMatrix of shape (d + 1 + m, d + 1)
+        The first rows stand for ``x_i >= -M`` and ``sum x_i <= M``; M itself is no part of them.
+    """
+    d = inequalities.shape[1] - 1
+    walls = [[int(i == j) for j in range(d + 1)] for i in range(d)] + [[-1] * d + [0]]
+    return QMatrix.vstack([QMatrix(walls), inequalities])
+
+
+class Subdivision:
+    """A polyhedral complex being cut by the neurons of a network.
+
+    Attributes
+    ----------
+    net : ReLUNetwork
+        On the coordinates of the domain.
+    lattice : FaceLattice
+    vertices : VertexTable
+    rows : Rows
+    block : int
+        The next block of neurons to cut with.
+    words : list of uint64 arrays
+        Per block so far the signs of the vertices, as pairs (positive, negative).
+    """
+
+    def __init__(self, net: ReLUNetwork, inequalities: QMatrix) -> None:
+        d = net.widths[0]
+        self.net, self.d = net, d
+        self.blocks = blocks_of(net)
+        self.inequalities = enclosed(inequalities)
+        self.exact = ExactForms(net, self.inequalities)
+        self.lattice = FaceLattice.simplex(d)
+        self.rows = Rows(d)
+        form = self.inequalities[: d + 1].to_numpy(np.float64)
+        number = np.arange(d + 1, dtype=np.int32)
+        self.rows.add(form, np.zeros_like(form), -1, np.zeros_like(number), number, m=1)
+        self.vertices = VertexTable(d)
+        self.vertices.add(self.rows, self.lattice.faces[0].normals.view)
+        self.block = 0
+        self.n_exact = 0
+        self.signs: list[tuple[Growing, Growing]] = []  # per finished block, of all vertices
+        n_walls = self.inequalities.shape[0]
+        self.walls = [Growing(np.zeros(d + 1, np.uint64)) for _ in range(0, n_walls, BITS)]
+        for i in range(d + 1):  # vertex i lies on every wall but the one opposite to it
+            self.walls[i // BITS].view[i] |= np.uint64(1 << i % BITS)
+        self.cell_words = np.zeros((1, 0), np.uint64)
+        self.history: list[WordArray] = []  # patterns of the cells at the start of each block
+        self._below = AffineForms.coordinates(d)
+        self._layer: list[AffineForms] = []
+        self._forms: AffineForms | None = None
+        for i in range(d + 1, self.inequalities.shape[0]):
+            self._cut_off(i)
+            if not self.lattice.n_cells:
+                return
+
+    # -- the domain ---------------------------------------------------------------------------
+
+    def _cut_off(self, row: int) -> None:
+        """Keep the part of the complex where one inequality of the domain holds."""
+        exact = self.exact.walls[row]
+        if not any(exact[: self.d]):
+            if exact[self.d] < 0:
+                self._keep_cells(np.zeros(len(self.lattice.faces[self.d]), np.bool_))
+            return
+        rounded = self.inequalities[[row]].to_numpy(np.float64)
+        form, error = rounded, np.abs(rounded) * 2.0**-52 + 2.0**-1000
+        self._forms = AffineForms(form[:, :, None], error[:, :, None])
+        (number,) = self.rows.add(form, error, -1, np.zeros(1, np.int32), np.full(1, row))
+        self._domain_row = row
+        self.lattice.set_signs(*self._vertex_signs())
+        bit = np.uint64(1)
+        self.lattice.cut(bit, np.full(1, number, np.int32), self._place)
+        inside = self.lattice.faces[0].pos.view & bit
+        self.walls[row // BITS].view[:] |= inside << np.uint64(row % BITS)
+        self.lattice.compact()
+        cells = self.lattice.faces[self.d]
+        self._keep_cells((cells.neg.view & bit) == 0)
+
+    def _keep_cells(self, wanted: BoolArray) -> None:
+        self.lattice, kept = self.lattice.part(wanted)
+        for faces in self.lattice.faces:
+            faces.shared.view[:] = False  # what was cut away is gone
+        self._choose_vertices(kept)
+
+    def _choose_vertices(self, kept: Ints) -> None:
+        self.vertices = self.vertices.part(kept)
+        self.walls = [Growing(words.view[kept]) for words in self.walls]
+        self.signs = [(Growing(pos.view[kept]), Growing(neg.view[kept])) for pos, neg in self.signs]
+
+    # -- cutting ------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cells are the activation regions."""
+        return self.block == len(self.blocks)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells at present."""
+        return self.lattice.n_cells
+
+    def start_block(self) -> None:
+        """Find the signs of the next block of neurons at all vertices."""
+        layer, first, last = self.blocks[self.block]
+        W, b = self.net.float_layers[layer]
+        n = len(self.lattice.faces[self.d])
+        self.history.append(self.cell_words)
+        self._forms = self._below.affine(W[first:last], b[first:last])
+        cells = np.arange(n, dtype=np.int32)
+        for k in range(self.d, -1, -1):
+            faces = self.lattice.faces[k]
+            faces.parent.view[:] = cells
+            if k:
+                owner, member = faces.entries(np.arange(len(faces)))
+                cells = np.zeros(len(self.lattice.faces[k - 1]), np.int32)
+                cells[member] = faces.parent.view[owner]
+        self.lattice.set_signs(*self._vertex_signs())
+
+    def cut_unit(self, unit: int) -> None:
+        """Cut with one neuron of the current block."""
+        bit = np.uint64(1 << unit)
+        cells = self.lattice.faces[self.d]
+        crossed = cells.crossed(bit)
+        if not len(crossed):
+            return
+        forms = self._forms
+        assert forms is not None
+        parents = np.unique(cells.parent.view[crossed])
+        row_of = np.zeros(len(forms.form), np.int32)
+        row_of[parents] = self.rows.add(
+            forms.form[parents, :, unit],
+            forms.error[parents, :, unit],
+            self.block,
+            parents,
+            np.full(len(parents), unit),
+        )
+        self.lattice.cut(bit, row_of, self._place)
+
+    def finish_block(self) -> None:
+        """Record the signs of the block and make its cells the cells to cut next."""
+        layer, _, last = self.blocks[self.block]
+        forms = self._forms
+        assert forms is not None
+        self.lattice.compact()
+        vertices, cells = self.lattice.faces[0], self.lattice.faces[self.d]
+        self.signs.append((Growing(vertices.pos.view.copy()), Growing(vertices.neg.view.copy())))
+        parent = cells.parent.view
+        self.cell_words = np.column_stack([self.cell_words[parent], cells.pos.view])
+        self._layer = [part.of_cells(parent) for part in [*self._layer, forms]]
+        self._below = self._below.of_cells(parent)
+        self.block += 1
+        self._forms = None
+        if last == self.net.widths[layer + 1]:
+            joined = AffineForms.side_by_side(self._layer)
+            self._below = joined.masked(self.masks(self.cell_words, layer))
+            self._layer = []
+
+    def masks(self, words: WordArray, layer: int) -> BoolArray:
+        """Read the pattern of one layer out of the words of some cells."""
+        parts = [
+            unpack(words[:, i], last - first)
+            for i, (of_layer, first, last) in enumerate(self.blocks)
+            if of_layer == layer
+        ]
+        return np.concatenate(parts, axis=1)
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def split(self, n_parts: int) -> list[Subdivision]:
+        """Split the cells into parts of about equal size; between two blocks.
+
+        Parameters
+        ----------
+        n_parts : int
+
+        Returns
+        -------
+        list of Subdivision
+            At most `n_parts` (and one at least). Cells of similar pattern stay together.
+        """
+        n = self.n_cells
+        order = np.lexsort(self.cell_words.T[::-1]) if self.block else np.arange(n)
+        return [self._part(some) for some in np.array_split(order, min(n_parts, n)) if len(some)]
+
+    def _part(self, cells: Ints) -> Subdivision:
+        wanted = np.zeros(self.n_cells, np.bool_)
+        wanted[cells] = True
+        out = copy.copy(self)
+        out.lattice, vertices = self.lattice.part(wanted)
+        out._choose_vertices(vertices)
+        out.cell_words = self.cell_words[wanted]
+        out.history = list(self.history)
+        out._below = self._below.of_cells(wanted)
+        out._layer = [forms.of_cells(wanted) for forms in self._layer]
+        out.rows = self.rows.copy()
+        out.n_exact = 0
+        return out
+
+    def result(self) -> CellComplex:
+        """Return the complex, once `finished`.
+
+        Returns
+        -------
+        CellComplex
+        """
+        faces, rows, d = self.lattice.faces, self.rows, self.d
+        used = np.zeros(len(rows), np.bool_)
+        used[faces[0].normals.view] = True
+        used[faces[d - 1].normals.view] = True
+        number = np.cumsum(used, dtype=np.int32) - np.int32(1)
+        infinite_row = rows.at_infinity.view != 0
+        blocks = range(len(self.blocks))
+        signs = [(pos.view, neg.view) for pos, neg in self.signs]
+        empty = np.zeros((len(self.vertices), 0), np.uint64)
+        return CellComplex(
+            tuple(f.count.view.astype(np.int32) for f in faces),
+            tuple(f.boundary.view.copy() for f in faces),
+            tuple(infinite_row[f.normals.view].any(axis=1) for f in faces),
+            tuple(f.shared.view.copy() for f in faces),
+            number[faces[0].normals.view],
+            number[faces[d - 1].normals.view[:, 0]],
+            self.vertices.x.view.copy(),
+            np.column_stack([empty, *(pos for pos, _ in signs)]),
+            np.column_stack([empty, *(neg for _, neg in signs)]),
+            np.column_stack([words.view for words in self.walls]),
+            self.cell_words,
+            rows.block.view[used],
+            rows.cell.view[used],
+            rows.unit.view[used],
+            rows.at_infinity.view[used],
+            tuple(self.history[i] for i in blocks),
+        )
+
+    # -- vertices -----------------------------------------------------------------------------
+
+    def _place(
+        self,
+        ends: IntArray,
+        parent: IntArray,
+        meeting: IntArray,
+        pos: WordArray,
+        neg: WordArray,
+        open_: WordArray,
+    ) -> tuple[WordArray, WordArray]:
+        """Place new vertices; see `faces.PlaceVertices`."""
+        first = len(self.vertices)
+        self.vertices.add(self.rows, meeting)
+        for words in itertools.chain(self.walls, *self.signs):
+            words.append(words.view[ends[:, 0]] | words.view[ends[:, 1]])
+        forms = self._forms
+        assert forms is not None
+        which, unit = np.nonzero(unpack(open_, forms.form.shape[2]))
+        if len(which):
+            cell = parent[which]
+            vertex = first + which
+            above, below = self.vertices.signs(
+                vertex, forms.form[cell, :, unit], forms.error[cell, :, unit]
+            )
+            for i in np.flatnonzero(~(above | below)):
+                sign = self._exact_sign(
+                    int(vertex[i]), meeting[which[i]], int(cell[i]), int(unit[i])
+                )
+                above[i], below[i] = sign > 0, sign < 0
+            bits = np.uint64(1) << unit.astype(np.uint64)
+            pos, neg = pos.copy(), neg.copy()
+            np.bitwise_or.at(pos, which[above], bits[above])
+            np.bitwise_or.at(neg, which[below], bits[below])
+        return pos, neg
+
+    def _vertex_signs(self) -> tuple[WordArray, WordArray]:
+        """Return the signs of the current forms at all vertices."""
+        forms = self._forms
+        assert forms is not None
+        n, units = len(self.vertices), forms.form.shape[2]
+        pos, neg = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+        parent = self.lattice.faces[0].parent.view
+        meeting = self.lattice.faces[0].normals.view
+        step = max(1, CHUNK // (units * (self.d + 1)))
+        for start in range(0, n, step):
+            some = np.arange(start, min(start + step, n))
+            cell = parent[some]
+            above, below = self.vertices.signs(some, forms.form[cell], forms.error[cell])
+            for i, unit in np.argwhere(~(above | below)):
+                sign = self._exact_sign(int(some[i]), meeting[some[i]], int(cell[i]), int(unit))
+                above[i, unit], below[i, unit] = sign > 0, sign < 0
+            pos[some], neg[some] = pack(above), pack(below)
+        return pos, neg
+
+    def _exact_sign(self, vertex: int, meeting: IntArray, cell: int, unit: int) -> int:
+        """Decide one sign in rational arithmetic: of a unit of the current block, on a cell."""
+        self.n_exact += 1
+        point = self.exact_vertex(vertex, meeting)
+        if len(self.history) == self.block:  # still cutting out the domain
+            return point.sign(self.exact.walls[self._domain_row])
+        return point.sign(self.exact_form(self.block, cell, unit))
+
+    def exact_vertex(self, vertex: int, meeting: IntArray) -> ExactPoint:
+        """Return the exact coordinates of a vertex, given the rows that meet there."""
+        rows = self.rows
+        return self.vertices.exact(
+            vertex,
+            [
+                (
+                    self.exact_form(
+                        int(rows.block.view[r]), int(rows.cell.view[r]), int(rows.unit.view[r])
+                    ),
+                    int(rows.at_infinity.view[r]),
+                )
+                for r in meeting
+            ],
+        )
+
+    def exact_form(self, block: int, cell: int, unit: int) -> list[int]:
+        """Return a row in integers, up to a positive factor."""
+        if block < 0:
+            return self.exact.walls[unit]
+        layer, first, _ = self.blocks[block]
+        words = self.history[block][cell]
+        return self.exact.of_layer(layer, masks_of(words[None], self.blocks)[0])[first + unit]
+
+
+CHUNK = 1 << 20
+"""Numbers in the largest temporary array of a pass over all vertices."""
+
+
+def unpack(words: WordArray, bits: int) -> BoolArray:
+    """Spell words as one boolean per bit, lowest first."""
+    octets = np.ascontiguousarray(words, dtype="<u8").view(np.uint8).reshape(-1, 8)
+    return np.unpackbits(octets, axis=1, bitorder="little")[:, :bits].astype(np.bool_)
+
+
+def pack(table: BoolArray) -> WordArray:
+    """Undo `unpack`."""
+    octets = np.zeros((len(table), 8), np.uint8)
+    packed = np.packbits(table, axis=1, bitorder="little")
+    octets[:, : packed.shape[1]] = packed
+    return octets.view("<u8").ravel().astype(np.uint64)
