@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from exactdim.regions.complex import activation_regions as activation_regions
     from exactdim.regions.complex import count_regions as count_regions
     from exactdim.regions.domain import Domain as Domain
+    from exactdim.regions.equality import max_difference as max_difference
+    from exactdim.regions.equality import same_function as same_function
     from exactdim.regions.region import Region as Region
 
 _HOMES = {
@@ -55,8 +57,10 @@ _HOMES = {
     "kernel": "arith.matrix",
     "local_dimension": "dimension.local",
     "matrix_rank": "arith.matrix",
+    "max_difference": "regions.equality",
     "permute": "nets.symmetry",
     "rescale": "nets.symmetry",
+    "same_function": "regions.equality",
     "verify": "evidence.certificate",
 }
 

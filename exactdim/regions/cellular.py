@@ -38,8 +38,9 @@ class CellComplex:
         The rows that meet in each vertex.
     facet_row : int32 array of shape (facets,)
         A row that vanishes on each face of dimension d - 1.
-    x : float array of shape (vertices, d + 1)
-        Approximate homogeneous coordinates; the last is 0 for directions.
+    x, x_error : float arrays of shape (vertices, d + 1)
+        Approximate homogeneous coordinates, the last of which is 0 for directions, and how far
+        each may be from the exact one.
     pos, neg : uint64 arrays of shape (vertices, blocks)
         Signs of the neurons.
     walls : uint64 array of shape (vertices, words)
@@ -59,6 +60,7 @@ class CellComplex:
     vertex_rows: IntArray
     facet_row: IntArray
     x: FloatArray
+    x_error: FloatArray
     pos: WordArray
     neg: WordArray
     walls: WordArray
@@ -181,6 +183,7 @@ def joined(parts: Sequence[CellComplex]) -> CellComplex:
             kept_facets,
         ),
         _chosen([p.x for p in parts], kept_vertices),
+        _chosen([p.x_error for p in parts], kept_vertices),
         _chosen([p.pos for p in parts], kept_vertices),
         _chosen([p.neg for p in parts], kept_vertices),
         _chosen([p.walls for p in parts], kept_vertices),

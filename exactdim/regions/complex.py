@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +20,9 @@ from exactdim.regions.cellular import CellComplex, joined
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.faces import BoolArray, Ints, WordArray
 from exactdim.regions.jobs import Budget, Progress, Workers, complexes
-from exactdim.regions.region import Pattern, Point, Region
-from exactdim.regions.subdivision import blocks_of, enclosed, masks_of, unpack
+from exactdim.regions.layout import Layout, unpack
+from exactdim.regions.region import Point, Region
+from exactdim.regions.subdivision import NO_WORDS, enclosed
 from exactdim.regions.vertices import ExactForms, ExactPoint, VertexTable
 
 if TYPE_CHECKING:
@@ -99,16 +99,17 @@ def activation_regions(
     >>> sorted(str(region.volume) for region in regions)
     ['1/2', '2', '2', '2', '2', '4', '7/2']
     """
-    network, where, restricted = _prepared(net, domain)
+    network = as_network(net)
+    where = as_domain(domain, network.widths[0])
     parts = complexes(
-        restricted,
+        Layout((where.restrict(network),)),
         where.inequalities,
         executor=executor,
         folder=checkpoint,
         budget=Budget.of(max_regions, max_seconds),
         progress=progress,
     )
-    return RegionComplex(network, where, joined(list(parts)))
+    return RegionComplex([network], where, joined(list(parts)))
 
 
 def count_regions(
@@ -143,9 +144,10 @@ def count_regions(
     >>> count_regions(three_lines)
     7
     """
-    _, where, restricted = _prepared(net, domain)
+    network = as_network(net)
+    where = as_domain(domain, network.widths[0])
     parts = complexes(
-        restricted,
+        Layout((where.restrict(network),)),
         where.inequalities,
         executor=executor,
         folder=checkpoint,
@@ -153,12 +155,6 @@ def count_regions(
         progress=progress,
     )
     return sum(part.n_cells for part in parts)
-
-
-def _prepared(net: NetworkLike, domain: DomainLike) -> tuple[ReLUNetwork, Domain, ReLUNetwork]:
-    network = as_network(net)
-    where = as_domain(domain, network.widths[0])
-    return network, where, where.restrict(network)
 
 
 class RegionComplex(Sequence[Region]):
@@ -169,18 +165,22 @@ class RegionComplex(Sequence[Region]):
 
     Attributes
     ----------
-    net : ReLUNetwork
+    nets : tuple of ReLUNetwork
+        One network; or several, whose hidden layers together make the patterns.
     domain : Domain
+    dimension : int
+        Number d of coordinates.
+    layout : Layout
+        How the hidden neurons are numbered.
     cells : CellComplex
         The faces as plain arrays.
     """
 
-    def __init__(self, net: ReLUNetwork, domain: Domain, cells: CellComplex) -> None:
-        self.net, self.domain, self.cells = net, domain, cells
+    def __init__(self, nets: Sequence[ReLUNetwork], domain: Domain, cells: CellComplex) -> None:
+        self.nets, self.domain, self.cells = tuple(nets), domain, cells
         self.dimension = domain.dimension
-        self._blocks = blocks_of(net)
-        self._restricted = domain.restrict(net)
-        self._exact = ExactForms(self._restricted, enclosed(domain.inequalities))
+        self.layout = Layout(tuple(domain.restrict(net) for net in nets))
+        self._exact = ExactForms(self.layout, enclosed(domain.inequalities))
         self._points = VertexTable(self.dimension)
 
     def __repr__(self) -> str:
@@ -198,6 +198,11 @@ class RegionComplex(Sequence[Region]):
     def __iter__(self) -> Iterator[Region]:
         return (Region(self, i) for i in range(len(self)))
 
+    @property
+    def net(self) -> ReLUNetwork:
+        """The network; the first one if there are several."""
+        return self.nets[0]
+
     # -- patterns -----------------------------------------------------------------------------
 
     @cached_property
@@ -206,24 +211,9 @@ class RegionComplex(Sequence[Region]):
         return self._mask_of(self.cells.words)
 
     def _mask_of(self, words: WordArray) -> BoolArray:
-        mask = masks_of(words, self._blocks)
+        mask = self.layout.masks(words)
         mask.setflags(write=False)
         return mask
-
-    def word_pattern(self, mask: BoolArray) -> Pattern:
-        """Spell the row of one region as words of 0 and 1.
-
-        Parameters
-        ----------
-        mask : boolean array of shape (H,)
-
-        Returns
-        -------
-        tuple of str
-        """
-        ends = np.cumsum([0, *self.net.widths[1:-1]])
-        text = "".join("1" if on else "0" for on in mask)
-        return tuple(text[a:b] for a, b in pairwise(ends))
 
     @cached_property
     def _numbers(self) -> dict[bytes, int]:
@@ -258,13 +248,7 @@ class RegionComplex(Sequence[Region]):
             )
         if not self.domain.contains(point):
             raise InvalidInput(f"the point {_spelled(point)} lies outside {self.domain}")
-        masks = [np.zeros(0, np.bool_)]
-        h = point
-        for layer in range(self._restricted.depth - 1):
-            z = self._restricted.affine(layer, h)
-            masks.append(np.array([x > 0 for x in z.numerators()], np.bool_))
-            h = z.masked(masks[-1].reshape(z.shape))
-        mask = np.concatenate(masks)
+        mask = np.concatenate([self._mask_at(net, point) for net in self.layout.nets])
         number = self._numbers.get(np.packbits(mask).tobytes())
         one = QMatrix.hstack([point, QMatrix.identity(1)])
         if number is not None:
@@ -275,7 +259,7 @@ class RegionComplex(Sequence[Region]):
                 return self[number]
         else:
             zero = []
-        kinks = [(0, *self.unit_number(i)) for i in zero if i < self.net.n_hidden]
+        kinks = [(0, *self.layout.unit(i)) for i in zero if i < self.layout.n_hidden]
         raise OnKink(
             f"the point {_spelled(point)} lies on the boundary of a region"
             + (f": neurons {[k[1:] for k in kinks[:4]]} are zero there" if kinks else "")
@@ -283,24 +267,15 @@ class RegionComplex(Sequence[Region]):
             kinks,
         )
 
-    def unit_number(self, column: int) -> tuple[int, int]:
-        """Return (layer, unit) of a column of `patterns`.
-
-        Parameters
-        ----------
-        column : int
-
-        Returns
-        -------
-        (int, int)
-        """
-        layer = 0
-        for width in self.net.widths[1:-1]:
-            if column < width:
-                break
-            column -= width
-            layer += 1
-        return layer, int(column)
+    @staticmethod
+    def _mask_at(net: ReLUNetwork, point: QMatrix) -> BoolArray:
+        masks = [np.zeros(0, np.bool_)]
+        h = point
+        for layer in range(net.depth - 1):
+            z = net.affine(layer, h)
+            masks.append(np.array([x > 0 for x in z.numerators()], np.bool_))
+            h = z.masked(masks[-1].reshape(z.shape))
+        return np.concatenate(masks)
 
     # -- faces --------------------------------------------------------------------------------
 
@@ -416,13 +391,10 @@ class RegionComplex(Sequence[Region]):
         )
 
     def _row(self, row: int) -> list[int]:
-        block, unit = int(self.cells.row_block[row]), int(self.cells.row_unit[row])
-        if block < 0:
-            return self._exact.walls[unit]
-        layer, first, _ = self._blocks[block]
-        words = self.cells.history[block][self.cells.row_cell[row]]
-        mask = masks_of(words[None], self._blocks)[0]
-        return self._exact.of_layer(layer, mask)[first + unit]
+        cells = self.cells
+        block = int(cells.row_block[row])
+        words = cells.history[block][cells.row_cell[row]] if block >= 0 else NO_WORDS
+        return self._exact.row(block, words, int(cells.row_unit[row]))
 
     def vertices(self) -> list[Point]:
         """Return all vertices of the complex exactly, each once.
@@ -446,22 +418,30 @@ class RegionComplex(Sequence[Region]):
         QMatrix of shape (H, d + 1)
             Gradient and constant.
         """
-        layers = range(self._restricted.depth - 1)
         none = QMatrix.zeros(0, self.dimension + 1)
-        return QMatrix.vstack([none, *(self._exact.rational(layer, mask) for layer in layers)])
+        return QMatrix.vstack([
+            none,
+            *(
+                self._exact.of_layer(number, layer, mask)
+                for number, net in enumerate(self.nets)
+                for layer in range(net.depth - 1)
+            ),
+        ])
 
-    def output_forms(self, mask: BoolArray) -> QMatrix:
+    def output_forms(self, mask: BoolArray, net: int = 0) -> QMatrix:
         """Return the outputs as affine forms, given a pattern.
 
         Parameters
         ----------
         mask : boolean array of shape (H,)
+        net : int
+            Which network.
 
         Returns
         -------
         QMatrix of shape (N_L, d + 1)
         """
-        return self._exact.rational(self._restricted.depth - 1, mask)
+        return self._exact.of_layer(net, self.nets[net].depth - 1, mask)
 
     @cached_property
     def volume(self) -> Fraction:

@@ -57,7 +57,7 @@ def region_graph(regions: RegionComplex) -> networkx.Graph:
     import networkx
 
     graph = networkx.Graph(complete=True)
-    patterns = [regions.word_pattern(mask) for mask in regions.patterns]
+    patterns = [regions.layout.pattern(mask) for mask in regions.patterns]
     graph.add_nodes_from((pattern, {"index": i}) for i, pattern in enumerate(patterns))
     facets = inner_facets(regions)
     left, right = regions.facet_cells[facets].T
@@ -67,7 +67,7 @@ def region_graph(regions: RegionComplex) -> networkx.Graph:
         which, column = np.nonzero(regions.patterns[left[some]] != regions.patterns[right[some]])
         crossed: list[list[tuple[int, int]]] = [[] for _ in range(len(facets[some]))]
         for i, unit in zip(which.tolist(), column.tolist(), strict=True):
-            crossed[i].append(regions.unit_number(unit))
+            crossed[i].append(regions.layout.unit(unit))
         graph.add_edges_from(
             (patterns[a], patterns[b], {"units": tuple(units), "facet": facet})
             for a, b, facet, units in zip(
@@ -130,24 +130,26 @@ def inner_facets(regions: RegionComplex) -> Ints:
     return np.flatnonzero(regions.facet_cells[:, 1] >= 0)
 
 
-def output_forms(regions: RegionComplex, cells: Ints) -> AffineForms:
+def output_forms(regions: RegionComplex, cells: Ints, net: int = 0) -> AffineForms:
     """Return the outputs as affine forms on some regions, in floats with error bounds.
 
     Parameters
     ----------
     regions : RegionComplex
     cells : integer array of shape (n,)
+    net : int
+        Which network.
 
     Returns
     -------
     AffineForms
     """
-    net = regions.domain.restrict(regions.net)
+    network = regions.layout.nets[net]
     forms = AffineForms.coordinates(regions.dimension).of_cells(np.zeros(len(cells), np.intp))
-    first = 0
-    for layer, (W, b) in enumerate(net.float_layers):
+    first = regions.layout.starts[net]
+    for layer, (W, b) in enumerate(network.float_layers):
         forms = forms.affine(W, b)
-        if layer < net.depth - 1:
+        if layer < network.depth - 1:
             forms = forms.masked(regions.patterns[cells, first : first + len(W)])
             first += len(W)
     return forms
@@ -156,7 +158,7 @@ def output_forms(regions: RegionComplex, cells: Ints) -> AffineForms:
 def _surely_different(regions: RegionComplex, pairs: Ints) -> BoolArray:
     """Tell for pairs of regions whether floats prove their affine maps different."""
     out = np.zeros(len(pairs), np.bool_)
-    widest = max(regions.net.widths[1:])
+    widest = max(regions.nets[0].widths[1:])
     step = max(1, FORM_NUMBERS // ((regions.dimension + 1) * widest))
     for start in range(0, len(pairs), step):
         some = pairs[start : start + step]

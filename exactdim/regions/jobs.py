@@ -32,8 +32,8 @@ from exactdim.arith.matrix import QMatrix
 from exactdim.errors import BudgetExceeded, InvalidInput, TooLarge, UnreadableFile
 from exactdim.evidence.certificate import write_whole
 from exactdim.evidence.spelling import layers_of, rationals
-from exactdim.nets.network import ReLUNetwork
 from exactdim.regions.cellular import CellComplex, joined
+from exactdim.regions.layout import Layout
 from exactdim.regions.subdivision import Subdivision
 
 __all__ = ["Budget", "Progress", "Workers", "complexes", "size_estimate"]
@@ -47,7 +47,7 @@ Workers: TypeAlias = "Executor | int | None"
 JOBS = 96
 """Jobs per computation: enough to keep some dozens of workers busy to the end."""
 
-FORM_BYTES = 1 << 28
+FORM_BYTES = 1 << 24
 """Memory for the affine forms of one block of neurons on all cells of a part."""
 
 MOST_FACES = 10**9
@@ -105,13 +105,14 @@ class Budget:
         return self.max_regions, None if seconds is None else max(seconds, 1e-3)
 
 
-def size_estimate(net: ReLUNetwork) -> int:
-    """Estimate the number of faces that the first layer alone makes.
+def size_estimate(layout: Layout, d: int) -> int:
+    """Estimate the number of faces that the first layers alone make.
 
     Parameters
     ----------
-    net : ReLUNetwork
-        On the coordinates of the domain.
+    layout : Layout
+    d : int
+        Dimension of the domain.
 
     Returns
     -------
@@ -119,13 +120,12 @@ def size_estimate(net: ReLUNetwork) -> int:
         2^d times the number of regions of generic hyperplanes (T40, Zaslavsky): in the whole space
         a lower bound for generic networks, in a small domain perhaps far too large.
     """
-    d = net.widths[0]
-    units = net.widths[1] if net.depth > 1 else 0
+    units = sum(net.widths[1] for net in layout.nets if net.depth > 1)
     return int(2**d * sum(math.comb(units, k) for k in range(min(d, units) + 1)))
 
 
 def complexes(
-    net: ReLUNetwork,
+    layout: Layout,
     inequalities: QMatrix,
     *,
     executor: Workers = None,
@@ -137,8 +137,8 @@ def complexes(
 
     Parameters
     ----------
-    net : ReLUNetwork
-        On the coordinates of the domain.
+    layout : Layout
+        Networks on the coordinates of the domain.
     inequalities : QMatrix of shape (m, d + 1)
     executor : Executor or int, optional
         Where the jobs run; a number starts so many processes. Here by default.
@@ -163,15 +163,16 @@ def complexes(
         If the domain has no interior, or the folder belongs to another computation.
     """
     limits = budget or Budget()
-    estimate = size_estimate(net)
+    d = inequalities.shape[1] - 1
+    estimate = size_estimate(layout, d)
     if estimate > MOST_FACES and limits == Budget():
         raise TooLarge(
-            f"in dimension {net.widths[0]} the {net.widths[1] if net.depth > 1 else 0} neurons of "
-            f"the first layer alone can make about {estimate:.1e} faces, which would not end. "
+            f"in dimension {d} the neurons of the first layer alone can make about "
+            f"{estimate:.1e} faces, which would not end. "
             "Choose a slice (Domain.plane, Domain.segment), or set max_regions or max_seconds to "
             "try it on a small domain"
         )
-    start = Subdivision(net, inequalities)
+    start = Subdivision(layout, inequalities)
     if not start.n_cells:
         raise InvalidInput(
             "the domain has no interior point: its inequalities contradict each other, or leave "
@@ -181,7 +182,7 @@ def complexes(
         yield from _stream(start, limits, _by_neuron(start, progress))
         return
     jobs = _plan(start, limits)
-    store = None if folder is None else _Folder(Path(folder), net, inequalities, len(jobs))
+    store = None if folder is None else _Folder(Path(folder), layout, inequalities, len(jobs))
     yield from _run(jobs, executor, store, limits, progress)
 
 
@@ -189,7 +190,7 @@ Tick: TypeAlias = Callable[[Subdivision, int], None]
 
 
 def _by_neuron(start: Subdivision, progress: Progress | None) -> Tick:
-    total = start.net.n_hidden
+    total = start.layout.n_hidden
 
     def tick(sub: Subdivision, done: int) -> None:
         if progress:
@@ -203,21 +204,22 @@ def _silent(sub: Subdivision, done: int) -> None:
 
 
 def _cut_block(sub: Subdivision, limits: Budget, tick: Tick) -> None:
-    layer, first, last = sub.blocks[sub.block]
-    before = sum(sub.net.widths[1 : layer + 1])
+    blocks = sub.layout.blocks
+    before = sum(block.width for block in blocks[: sub.block])
+    width = blocks[sub.block].width
     sub.start_block()
-    for unit in range(last - first):
+    for unit in range(width):
         sub.cut_unit(unit)
         limits.check(sub.n_cells)
-        tick(sub, before + first + unit + 1)
+        tick(sub, before + unit + 1)
     sub.finish_block()
 
 
 def _stream(sub: Subdivision, limits: Budget, tick: Tick) -> Iterator[CellComplex]:
     """Finish a subdivision depth first, in parts whose affine forms fit into memory."""
     while not sub.finished:
-        layer, first, last = sub.blocks[sub.block]
-        width = max(sub.net.widths[layer], last - first)
+        block = sub.layout.blocks[sub.block]
+        width = max(sub.layout.nets[block.net].widths[block.layer], block.width)
         parts = -(-sub.n_cells * (sub.d + 1) * width * 16 // FORM_BYTES)
         if parts > 1 and sub.n_cells > 1:
             done = 0
@@ -337,13 +339,13 @@ def _submitted(
 class _Folder:
     """Finished jobs on disk: one npz file each, and a note of what they belong to."""
 
-    def __init__(self, path: Path, net: ReLUNetwork, inequalities: QMatrix, n_jobs: int) -> None:
+    def __init__(self, path: Path, layout: Layout, inequalities: QMatrix, n_jobs: int) -> None:
         self.path = path
         text = json.dumps(
             {
                 "format": "exactdim/regions-checkpoint",
                 "version": 1,
-                "layers": layers_of(net),
+                "networks": [layers_of(net) for net in layout.nets],
                 "inequalities": rationals(inequalities),
                 "jobs": n_jobs,
             },

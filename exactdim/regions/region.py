@@ -75,7 +75,7 @@ class Region:
     @cached_property
     def pattern(self) -> Pattern:
         """Which neurons are on: one word of 0 and 1 per hidden layer."""
-        return self.complex.word_pattern(self._mask)
+        return self.complex.layout.pattern(self._mask)
 
     @cached_property
     def _mask(self) -> BoolArray:
@@ -117,11 +117,29 @@ class Region:
         other = right if left == self.index else left
         return Facet(
             tuple(self.inequalities[[row]].tolist()[0]),
-            tuple(whole.unit_number(i) for i in columns),
+            tuple(whole.layout.unit(i) for i in columns),
             walls,
             None if other < 0 else other,
             face,
         )
+
+    def contains(self, y: Sequence[Fraction]) -> bool:
+        """Return whether a point lies strictly inside.
+
+        Parameters
+        ----------
+        y : sequence of d Fractions
+
+        Returns
+        -------
+        bool
+        """
+        scale = math.lcm(*(x.denominator for x in y))
+        return _inside(self._rows, [int(x * scale) for x in y], scale)
+
+    @cached_property
+    def _rows(self) -> list[list[int]]:
+        return [_integers(facet.inequality) for facet in self.facets]
 
     # -- as a convex hull ---------------------------------------------------------------------
 
@@ -159,14 +177,13 @@ class Region:
     def interior_point(self) -> Point:
         """A rational point strictly inside, with short numbers where that is possible."""
         whole = self.complex
-        rows = [_integers(facet.inequality) for facet in self.facets]
         corners = whole.closure(whole.dimension, self.index)[0]
         for point in _proposals(whole.cells.x[corners]):
-            if _inside(rows, *point):
+            if _inside(self._rows, *point):
                 return tuple(Fraction(x, point[1]) for x in point[0])
-        return self._far_mean(rows)
+        return self._far_mean()
 
-    def _far_mean(self, rows: list[list[int]]) -> Point:
+    def _far_mean(self) -> Point:
         """Return the mean of the corners, with M replaced by a number that is large enough."""
         corners, d = self._corners, self.complex.dimension
         far = 1
@@ -176,8 +193,7 @@ class Region:
                 for i in range(d):
                     total[i] += Fraction(corner.finite[i] + far * corner.infinite[i], corner.scale)
             point = tuple(x / len(corners) for x in total)
-            scale = math.lcm(*(x.denominator for x in point))
-            if _inside(rows, [int(x * scale) for x in point], scale):
+            if self.contains(point):
                 return point
             far *= 2
 

@@ -18,41 +18,12 @@ import itertools
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.nets.network import ReLUNetwork
 from exactdim.regions.cellular import CellComplex
 from exactdim.regions.faces import BITS, BoolArray, FaceLattice, Growing, IntArray, Ints, WordArray
+from exactdim.regions.layout import Layout, pack, unpack
 from exactdim.regions.vertices import AffineForms, ExactForms, ExactPoint, Rows, VertexTable
 
 __all__ = ["Subdivision"]
-
-
-def blocks_of(net: ReLUNetwork) -> list[tuple[int, int, int]]:
-    """Return the blocks of at most 64 neurons: (layer, first unit, one past the last)."""
-    return [
-        (layer, start, min(start + BITS, width))
-        for layer, width in enumerate(net.widths[1:-1])
-        for start in range(0, width, BITS)
-    ]
-
-
-def masks_of(words: WordArray, blocks: list[tuple[int, int, int]]) -> BoolArray:
-    """Spell the words of cells as one boolean per neuron.
-
-    Parameters
-    ----------
-    words : uint64 array of shape (cells, at most the number of blocks)
-    blocks : list of (int, int, int)
-        As `blocks_of`.
-
-    Returns
-    -------
-    boolean array of shape (cells, neurons)
-    """
-    columns = [
-        unpack(words[:, i], last - first)
-        for i, (_, first, last) in enumerate(blocks[: words.shape[1]])
-    ]
-    return np.hstack([np.zeros((len(words), 0), np.bool_), *columns])
 
 
 def enclosed(inequalities: QMatrix) -> QMatrix:
@@ -73,12 +44,12 @@ def enclosed(inequalities: QMatrix) -> QMatrix:
 
 
 class Subdivision:
-    """A polyhedral complex being cut by the neurons of a network.
+    """A polyhedral complex being cut by the neurons of a network, or of several.
 
     Attributes
     ----------
-    net : ReLUNetwork
-        On the coordinates of the domain.
+    layout : Layout
+        Networks on the coordinates of the domain, and the order of their neurons.
     lattice : FaceLattice
     vertices : VertexTable
     rows : Rows
@@ -88,12 +59,11 @@ class Subdivision:
         Per block so far the signs of the vertices, as pairs (positive, negative).
     """
 
-    def __init__(self, net: ReLUNetwork, inequalities: QMatrix) -> None:
-        d = net.widths[0]
-        self.net, self.d = net, d
-        self.blocks = blocks_of(net)
+    def __init__(self, layout: Layout, inequalities: QMatrix) -> None:
+        d = inequalities.shape[1] - 1
+        self.layout, self.d = layout, d
         self.inequalities = enclosed(inequalities)
-        self.exact = ExactForms(net, self.inequalities)
+        self.exact = ExactForms(layout, self.inequalities)
         self.lattice = FaceLattice.simplex(d)
         self.rows = Rows(d)
         form = self.inequalities[: d + 1].to_numpy(np.float64)
@@ -157,7 +127,7 @@ class Subdivision:
     @property
     def finished(self) -> bool:
         """Whether the cells are the activation regions."""
-        return self.block == len(self.blocks)
+        return self.block == len(self.layout.blocks)
 
     @property
     def n_cells(self) -> int:
@@ -166,11 +136,14 @@ class Subdivision:
 
     def start_block(self) -> None:
         """Find the signs of the next block of neurons at all vertices."""
-        layer, first, last = self.blocks[self.block]
-        W, b = self.net.float_layers[layer]
+        block = self.layout.blocks[self.block]
+        W, b = self.layout.nets[block.net].float_layers[block.layer]
+        units = slice(block.first, block.last)
         n = len(self.lattice.faces[self.d])
         self.history.append(self.cell_words)
-        self._forms = self._below.affine(W[first:last], b[first:last])
+        if block.layer == block.first == 0:  # another network starts at the inputs
+            self._below = AffineForms.coordinates(self.d).of_cells(np.zeros(n, np.intp))
+        self._forms = self._below.affine(W[units], b[units])
         cells = np.arange(n, dtype=np.int32)
         for k in range(self.d, -1, -1):
             faces = self.lattice.faces[k]
@@ -203,7 +176,7 @@ class Subdivision:
 
     def finish_block(self) -> None:
         """Record the signs of the block and make its cells the cells to cut next."""
-        layer, _, last = self.blocks[self.block]
+        block = self.layout.blocks[self.block]
         forms = self._forms
         assert forms is not None
         self.lattice.compact()
@@ -215,19 +188,10 @@ class Subdivision:
         self._below = self._below.of_cells(parent)
         self.block += 1
         self._forms = None
-        if last == self.net.widths[layer + 1]:
-            joined = AffineForms.side_by_side(self._layer)
-            self._below = joined.masked(self.masks(self.cell_words, layer))
+        if block.ends_layer:
+            mask = self.layout.masks(self.cell_words)[:, -block.last :]
+            self._below = AffineForms.side_by_side(self._layer).masked(mask)
             self._layer = []
-
-    def masks(self, words: WordArray, layer: int) -> BoolArray:
-        """Read the pattern of one layer out of the words of some cells."""
-        parts = [
-            unpack(words[:, i], last - first)
-            for i, (of_layer, first, last) in enumerate(self.blocks)
-            if of_layer == layer
-        ]
-        return np.concatenate(parts, axis=1)
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -274,7 +238,7 @@ class Subdivision:
         used[faces[d - 1].normals.view] = True
         number = np.cumsum(used, dtype=np.int32) - np.int32(1)
         infinite_row = rows.at_infinity.view != 0
-        blocks = range(len(self.blocks))
+        blocks = range(len(self.layout.blocks))
         signs = [(pos.view, neg.view) for pos, neg in self.signs]
         empty = np.zeros((len(self.vertices), 0), np.uint64)
         return CellComplex(
@@ -285,6 +249,7 @@ class Subdivision:
             number[faces[0].normals.view],
             number[faces[d - 1].normals.view[:, 0]],
             self.vertices.x.view.copy(),
+            self.vertices.error.view.copy(),
             np.column_stack([empty, *(pos for pos, _ in signs)]),
             np.column_stack([empty, *(neg for _, neg in signs)]),
             np.column_stack([words.view for words in self.walls]),
@@ -357,46 +322,20 @@ class Subdivision:
         point = self.exact_vertex(vertex, meeting)
         if len(self.history) == self.block:  # still cutting out the domain
             return point.sign(self.exact.walls[self._domain_row])
-        return point.sign(self.exact_form(self.block, cell, unit))
+        return point.sign(self.exact.row(self.block, self.history[self.block][cell], unit))
 
     def exact_vertex(self, vertex: int, meeting: IntArray) -> ExactPoint:
         """Return the exact coordinates of a vertex, given the rows that meet there."""
+        return self.vertices.exact(vertex, [self._exact_row(row) for row in meeting.tolist()])
+
+    def _exact_row(self, row: int) -> tuple[list[int], int]:
         rows = self.rows
-        return self.vertices.exact(
-            vertex,
-            [
-                (
-                    self.exact_form(
-                        int(rows.block.view[r]), int(rows.cell.view[r]), int(rows.unit.view[r])
-                    ),
-                    int(rows.at_infinity.view[r]),
-                )
-                for r in meeting
-            ],
-        )
+        block, cell, unit = (int(x.view[row]) for x in (rows.block, rows.cell, rows.unit))
+        words = self.history[block][cell] if block >= 0 else NO_WORDS
+        return self.exact.row(block, words, unit), int(rows.at_infinity.view[row])
 
-    def exact_form(self, block: int, cell: int, unit: int) -> list[int]:
-        """Return a row in integers, up to a positive factor."""
-        if block < 0:
-            return self.exact.walls[unit]
-        layer, first, _ = self.blocks[block]
-        words = self.history[block][cell]
-        return self.exact.of_layer(layer, masks_of(words[None], self.blocks)[0])[first + unit]
 
+NO_WORDS = np.zeros(0, np.uint64)
 
 CHUNK = 1 << 20
 """Numbers in the largest temporary array of a pass over all vertices."""
-
-
-def unpack(words: WordArray, bits: int) -> BoolArray:
-    """Spell words as one boolean per bit, lowest first."""
-    octets = np.ascontiguousarray(words, dtype="<u8").view(np.uint8).reshape(-1, 8)
-    return np.unpackbits(octets, axis=1, bitorder="little")[:, :bits].astype(np.bool_)
-
-
-def pack(table: BoolArray) -> WordArray:
-    """Undo `unpack`."""
-    octets = np.zeros((len(table), 8), np.uint8)
-    packed = np.packbits(table, axis=1, bitorder="little")
-    octets[:, : packed.shape[1]] = packed
-    return octets.view("<u8").ravel().astype(np.uint64)

@@ -18,9 +18,9 @@ import numpy as np
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import FloatArray
-from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import HUGE, TINY, UNIT_ROUNDOFF, affine_with_error
-from exactdim.regions.faces import BoolArray, Growing, IntArray, Ints
+from exactdim.regions.faces import BoolArray, Growing, IntArray, Ints, WordArray
+from exactdim.regions.layout import Layout
 
 __all__ = ["AffineForms", "ExactForms", "ExactPoint", "Rows", "VertexTable"]
 
@@ -202,59 +202,77 @@ class ExactPoint:
 
 
 class ExactForms:
-    """Exact affine forms of units on cells, in integers.
+    """Exact affine forms of the neurons on cells.
 
     Parameters
     ----------
-    net : ReLUNetwork
-        On the coordinates of the domain.
-    inequalities : QMatrix of shape (m, d + 1)
-        The domain's own rows, after those of the enclosing simplex.
+    layout : Layout
+        Networks on the coordinates of the domain.
+    walls : QMatrix of shape (m, d + 1)
+        The rows of block -1: the enclosing simplex, then the domain's inequalities.
     """
 
-    def __init__(self, net: ReLUNetwork, inequalities: QMatrix) -> None:
-        self.net = net
-        self.d = net.widths[0]
-        self.walls = _integer_rows(inequalities)
+    def __init__(self, layout: Layout, walls: QMatrix) -> None:
+        self.layout = layout
+        self.d = walls.shape[1] - 1
+        self.walls = _integer_rows(walls)
         identity = QMatrix.identity(self.d)
         self._inputs = QMatrix.hstack([identity, QMatrix.zeros(self.d, 1)])
-        self._cache: dict[tuple[int, bytes], tuple[QMatrix, list[list[int]]]] = {}
+        self._cache: dict[tuple[int, int, bytes], tuple[QMatrix, list[list[int]]]] = {}
 
-    def of_layer(self, layer: int, mask: BoolArray) -> list[list[int]]:
-        """Return the forms of all units of a layer, times one positive integer.
+    def row(self, block: int, words: WordArray, unit: int) -> list[int]:
+        """Return one form times a positive number, in integers.
 
         Parameters
         ----------
-        layer : int
-        mask : boolean array
-            The pattern of at least the layers below, one after another.
+        block : int
+            -1 for the walls.
+        words : uint64 array
+            Pattern of a cell in the blocks before.
+        unit : int
+            Number within the block.
 
         Returns
         -------
-        list of list of int
-            One row of d + 1 integers per unit.
+        list of d + 1 ints
         """
-        return self._forms(layer, mask)[1]
+        if block < 0:
+            return self.walls[unit]
+        place = self.layout.blocks[block]
+        mask = self.layout.masks(words[None])[0]
+        return self._forms(place.net, place.layer, mask)[1][place.first + unit]
 
-    def rational(self, layer: int, mask: BoolArray) -> QMatrix:
-        """Return the forms of all units of a layer as they are, units x (d + 1)."""
-        return self._forms(layer, mask)[0]
+    def of_layer(self, net: int, layer: int, mask: BoolArray) -> QMatrix:
+        """Return the forms of all units of a layer.
 
-    def _forms(self, layer: int, mask: BoolArray) -> tuple[QMatrix, list[list[int]]]:
-        below = sum(self.net.widths[1 : layer + 1])
-        key = (layer, np.packbits(mask[:below]).tobytes())
+        Parameters
+        ----------
+        net, layer : int
+        mask : boolean array
+            The pattern of all neurons, or at least of those before this layer.
+
+        Returns
+        -------
+        QMatrix of shape (units, d + 1)
+            Gradient and constant.
+        """
+        return self._forms(net, layer, mask)[0]
+
+    def _forms(self, net: int, layer: int, mask: BoolArray) -> tuple[QMatrix, list[list[int]]]:
+        network, start = self.layout.nets[net], self.layout.starts[net]
+        end = start + sum(network.widths[1 : layer + 1])
+        key = (net, layer, np.packbits(mask[start:end]).tobytes())
         if key not in self._cache:
             if len(self._cache) > CACHED_CELLS:
                 self._cache.clear()
             if layer:
-                width = self.net.widths[layer]
-                h = self._forms(layer - 1, mask)[0]
-                on = mask[below - width : below]
+                h = self._forms(net, layer - 1, mask)[0]
+                on = mask[end - network.widths[layer] : end]
                 h = h.masked(np.repeat(on[:, None], self.d + 1, axis=1))
             else:
                 h = self._inputs
-            z = self.net.weights[layer] @ h
-            bias = self.net.biases[layer]
+            z = network.weights[layer] @ h
+            bias = network.biases[layer]
             if bias is not None:
                 z += QMatrix.hstack([QMatrix.zeros(bias.shape[1], self.d), bias.T])
             self._cache[key] = z, _integer_rows(z)
