@@ -280,7 +280,7 @@ def test_a_bug_exits_seventy(files, monkeypatch, capsys):
     def broken(*arguments, **options):
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr(cli, "dimension_bounds", broken)
+    monkeypatch.setattr("exactdim.cli.ranks.dimension_bounds", broken)
     monkeypatch.setattr(sys, "argv", ["exactdim", "bounds", *files])
     with pytest.raises(SystemExit) as caught:
         cli.main()

@@ -330,8 +330,8 @@ class Subdivision:
 
     def _exact_row(self, row: int) -> tuple[list[int], int]:
         rows = self.rows
-        block, cell, unit = (int(x.view[row]) for x in (rows.block, rows.cell, rows.unit))
-        words = self.history[block][cell] if block >= 0 else NO_WORDS
+        block, unit = int(rows.block.view[row]), int(rows.unit.view[row])
+        words = self.history[block][rows.cell.view[row]] if block >= 0 else NO_WORDS
         return self.exact.row(block, words, unit), int(rows.at_infinity.view[row])
 
 

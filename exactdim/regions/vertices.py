@@ -219,6 +219,7 @@ class ExactForms:
         identity = QMatrix.identity(self.d)
         self._inputs = QMatrix.hstack([identity, QMatrix.zeros(self.d, 1)])
         self._cache: dict[tuple[int, int, bytes], tuple[QMatrix, list[list[int]]]] = {}
+        self._blocks: dict[tuple[int, bytes], list[list[int]]] = {}
 
     def row(self, block: int, words: WordArray, unit: int) -> list[int]:
         """Return one form times a positive number, in integers.
@@ -238,9 +239,16 @@ class ExactForms:
         """
         if block < 0:
             return self.walls[unit]
-        place = self.layout.blocks[block]
-        mask = self.layout.masks(words[None])[0]
-        return self._forms(place.net, place.layer, mask)[1][place.first + unit]
+        key = (block, words.tobytes())
+        rows = self._blocks.get(key)
+        if rows is None:
+            place = self.layout.blocks[block]
+            mask = self.layout.masks(words[None])[0]
+            rows = self._forms(place.net, place.layer, mask)[1][place.first : place.last]
+            if len(self._blocks) > CACHED_CELLS:
+                self._blocks.clear()
+            self._blocks[key] = rows
+        return rows[unit]
 
     def of_layer(self, net: int, layer: int, mask: BoolArray) -> QMatrix:
         """Return the forms of all units of a layer.
@@ -427,8 +435,8 @@ class VertexTable:
         point = self._exact.get(vertex)
         if point is None:
             d = self.d
-            matrix = QMatrix([list(form[:d]) for form, _ in rows])
-            right = QMatrix([[-form[d], -m] for form, m in rows])
+            matrix = QMatrix.from_integers([x for form, _ in rows for x in form[:d]], 1, (d, d))
+            right = QMatrix.from_integers([-x for form, m in rows for x in (form[d], m)], 1, (d, 2))
             solution = matrix.solve(right)
             numbers = solution.numerators()
             point = ExactPoint(solution.denominator, tuple(numbers[::2]), tuple(numbers[1::2]))
