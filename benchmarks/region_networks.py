@@ -1,4 +1,4 @@
-"""Seeded random networks (He normal weights, uniform biases) with entries rounded to multiples of 2**-10."""
+"""Seeded random networks: He normal weights, uniform biases, rounded to multiples of 2**-10."""
 
 import itertools
 

@@ -23,6 +23,8 @@ from exactdim.dimension.lower import LowerEnd
 from exactdim.dimension.result import Dimension
 from exactdim.evidence.certificate import Certificate
 from exactdim.numeric import RECIPES, CrosscheckReport
+from exactdim.regions.complex import RegionComplex
+from exactdim.regions.equality import Comparison
 
 
 def print_dimension(d: Dimension) -> None:
@@ -206,6 +208,38 @@ def print_json(
         "versions": {"exactdim": exactdim.__version__, **versions("numpy", "python-flint")},
     }
     write(json.dumps(report))
+
+
+def print_regions(found: RegionComplex, linear: int | None) -> None:
+    """Print what was found about activation regions."""
+    write(f"{len(found)} activation regions in {found.domain}")
+    if linear is not None:
+        write(f"  {linear} linear regions")
+    write(f"  {int(found.bounded.sum())} bounded, {int((~found.bounded).sum())} unbounded")
+    counts = ", ".join(f"{n} of dimension {k}" for k, n in enumerate(found.face_counts))
+    write(fill(f"  faces: {counts}", _width(), subsequent_indent="    "))
+    write(f"  Euler characteristic {found.euler_characteristic}")
+
+
+def regions_json(found: RegionComplex, linear: int | None) -> dict[str, Any]:
+    """Return what was found about activation regions, for JSON."""
+    result = {
+        "regions": len(found),
+        "bounded": int(found.bounded.sum()),
+        "faces": list(found.face_counts),
+        "euler_characteristic": found.euler_characteristic,
+        "patterns": [" ".join(region.pattern) for region in found],
+    }
+    return result if linear is None else {**result, "linear_regions": linear}
+
+
+def comparison_json(answer: Comparison) -> dict[str, Any]:
+    """Return the answer of a comparison of two networks, for JSON."""
+    result: dict[str, Any] = {"equal": answer.equal, "common_regions": answer.n_regions}
+    if answer.point is not None and answer.values is not None:
+        result["point"] = [str(x) for x in answer.point]
+        result["values"] = [[str(x) for x in value] for value in answer.values]
+    return result
 
 
 def dimension_json(d: Dimension) -> dict[str, Any]:

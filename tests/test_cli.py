@@ -221,8 +221,13 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     write_network(net, tmp_path / "net.npz")
     X = np.random.default_rng(0).standard_normal((150, 30))
     np.save(tmp_path / "x.npy", X)
-    process = exactdim("dim", tmp_path / "net.npz", tmp_path / "x.npy", "--proof", "full")
-    time.sleep(4)
+    state = tmp_path / "state"
+    files = [tmp_path / "net.npz", tmp_path / "x.npy"]
+    process = exactdim("dim", *files, "--proof", "full", "--checkpoint", state)
+    deadline = time.monotonic() + 60
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)  # a busy machine needs seconds to load the libraries
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert "Traceback" not in err

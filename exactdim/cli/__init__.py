@@ -13,13 +13,12 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-import exactdim.cli.evidence
-import exactdim.cli.ranks  # noqa: F401 - importing a module adds its commands
+from exactdim.cli import evidence, ranks, regions  # noqa: F401 - importing adds the commands
 from exactdim.cli.common import BUG, MISSING, OK, UNDECIDED, USAGE, app
 from exactdim.errors import BudgetExceeded, ExactDimError, MissingDependency, Undecided
 from exactdim.report import note, print_json
 
-__all__ = ["exactdim", "main", "run"]
+__all__ = ["main", "run"]
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +48,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ExactDimError, OSError) as error:
         return _fail(error, USAGE, tokens)
     except KeyboardInterrupt:
-        note("interrupted before a bracket was reached")
+        note("interrupted before there was an answer")
         return UNDECIDED
     except CycloptsError as error:
         if "--json" in tokens:

@@ -4,12 +4,16 @@ This file shares no code with the rest of exactdim and can be read, copied and r
 ``python -m exactdim.evidence.checker FILE...`` or ``python checker.py FILE...``. It exits 0 if
 every file is accepted, 1 if one is rejected, 2 if one cannot be read.
 
-What it does: recompute the activation patterns in integers; rebuild the named minor of the Jacobian
-and test that it is nonzero modulo the named prime, which proves ``rank >= r``; recompute the named
-upper bound from network and batch, which proves ``rank <= r``. All arithmetic is on integers. The
-format and the bounds are described in ``proofs_checks/FORMAT.md``.
+What it does for ranks: recompute the activation patterns in integers; rebuild the named minor of
+the Jacobian and test that it is nonzero modulo the named prime, which proves ``rank >= r``;
+recompute the named upper bound from network and batch, which proves ``rank <= r``. All arithmetic
+is on integers. The format and the bounds are described in ``proofs_checks/FORMAT.md``.
 
-It is meant for ranks up to about 1000: a minor of order 200 takes 0.5 s, 400 takes 4 s, 800 takes
+Claims about the activation regions of input space are checked by ``region_checker.py``, the second
+and last file of the checker: copy it along, and it is loaded from beside this one when such a claim
+comes. It uses the readers of numbers and layers here, and nothing else.
+
+For ranks it is meant up to about 1000: a minor of order 200 takes 0.5 s, 400 takes 4 s, 800 takes
 35 s. Above 1500, as well as certificates that refer to files, it declines: ``exactdim verify`` does
 those, with the ranks modulo a prime taken by another program. Files above 64 MiB are refused.
 """
@@ -17,6 +21,8 @@ those, with the ranks modulo a prime taken by another program. Files above 64 Mi
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import json
 import math
 import os
@@ -32,6 +38,13 @@ MAX_RANK = 1500
 MAX_BITS = 2**32  # of one matrix over its common denominator: half a gibibyte
 P61 = 2**61 - 1
 KINDS = ("jacobian-rank", "rank-at-least")
+REGION_KINDS = (  # region_checker.py checks these
+    "region-nonempty",
+    "region-empty",
+    "regions-complete",
+    "same-function",
+    "counterexample",
+)
 NUMBER = re.compile(r"-?(0x[0-9a-f]+|[0-9]+)(/(0x[0-9a-f]+|[0-9]+))?")
 
 Row: TypeAlias = "list[int]"
@@ -148,6 +161,16 @@ def claim_text(claim: Any) -> str:
     """Say the claim in one line."""
     known = {"jacobian-rank": "jacobian-rank =", "rank-at-least": "rank-at-least >="}
     kind, rank = claim.get("kind"), claim.get("rank")
+    if isinstance(kind, str) and kind in REGION_KINDS:
+        pattern, count = f"{claim.get('pattern')!a:.60}", f"{claim.get('count')!a:.20}"
+        texts = {
+            "region-nonempty": f"an activation region has the pattern {pattern}",
+            "region-empty": f"no activation region has a pattern that begins with {pattern}",
+            "regions-complete": f"the domain has exactly {count} activation regions",
+            "same-function": "the two networks agree on the domain",
+            "counterexample": "the two networks differ at a point of the domain",
+        }
+        return f"{kind}: {texts[kind]}"
     head, on_kink = claim.get("head"), claim.get("on_kink")
     text = known[kind] if isinstance(kind, str) and kind in known else f"unknown kind {kind!a:.40}"
     notes = []
@@ -214,9 +237,13 @@ def integers(rows: Any, where: str) -> tuple[Table, int]:
     table = [[number(x, where) for x in listed(row, where)] for row in listed(rows, where)]
     if not table or not table[0] or any(len(row) != len(table[0]) for row in table):
         reject(f"{where} is empty or ragged")
-    den = math.lcm(*{d for row in table for _, d in row})
-    if den.bit_length() * len(table) * len(table[0]) > MAX_BITS:
-        reject(f"{where} has a common denominator of {den.bit_length()} bits: too large to check")
+    den = 1
+    for d in {d for row in table for _, d in row}:
+        den = math.lcm(den, d)
+        if den.bit_length() * len(table) * len(table[0]) > MAX_BITS:
+            reject(
+                f"{where} has a common denominator of {den.bit_length()} bits: too large to check"
+            )
     return [[n * (den // d) for n, d in row] for row in table], den
 
 
@@ -318,12 +345,11 @@ class Submatrix:
             yield [M[layer][r][k] * h[layer][r // d][m] for layer, k, m in self.places]
 
 
-def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> Problem:
-    """Rebuild patterns and Jacobian factors, and compare with what the certificate says."""
-    keys(data, "problem", "layers inputs")
+def read_layers(items: Any, network: str = "") -> list[Layer]:
+    """Read the layers of a network; its name goes into the reasons."""
     layers: list[Layer] = []
-    for i, item in enumerate(listed(data["layers"], "layers")):
-        where = f"layer {i}"
+    for i, item in enumerate(listed(items, f"layers{network}")):
+        where = f"layer {i}{network}"
         keys(item, where, "weight bias")
         weight, scale = integers(item["weight"], f"weight of {where}")
         bias = None
@@ -338,7 +364,14 @@ def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> 
             reject(f"{where} takes {len(weight[0])} inputs from {len(layers[-1].weight)} units")
         layers.append(Layer(weight, bias, scale))
     if not layers:
-        reject("the network has no layer")
+        reject(f"the network{network} has no layer")
+    return layers
+
+
+def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> Problem:
+    """Rebuild patterns and Jacobian factors, and compare with what the certificate says."""
+    keys(data, "problem", "layers inputs")
+    layers = read_layers(data["layers"])
     inputs, one = integers(data["inputs"], "inputs")
     if len(inputs[0]) != len(layers[0].weight[0]):
         reject(
@@ -636,6 +669,13 @@ def check_independent(vectors: list[dict[int, int]], what: str) -> None:
 
 def sparse_vector(item: Any, size: int, where: str) -> dict[int, int]:
     """Read a vector ``{"5": "2/3", ...}`` as integers, up to a positive factor."""
+    sparse = sparse_numbers(item, size, where)
+    den = math.lcm(*(d for _, d in sparse.values()))
+    return {c: n * (den // d) for c, (n, d) in sparse.items()}
+
+
+def sparse_numbers(item: Any, size: int, where: str) -> dict[int, tuple[int, int]]:
+    """Read a vector ``{"5": "2/3", ...}`` of rational numbers."""
     if not isinstance(item, dict) or not item:
         reject(f"{where} is no object of coordinates and numbers")
     sparse: dict[int, tuple[int, int]] = {}
@@ -643,8 +683,7 @@ def sparse_vector(item: Any, size: int, where: str) -> dict[int, int]:
         if not re.fullmatch("0|[1-9][0-9]{0,17}", key):
             reject(f"{where} names coordinate {key!a:.40}")
         sparse[index(int(key), size, where)] = number(text, where)
-    den = math.lcm(*(d for _, d in sparse.values()))
-    return {c: n * (den // d) for c, (n, d) in sparse.items()}
+    return sparse
 
 
 def left_kernel(table: Table) -> Table:
@@ -975,6 +1014,9 @@ def check_size(data: Any) -> None:
 
 def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
     """Check claim, problem and witness against each other."""
+    if claim.get("kind") in REGION_KINDS:
+        load_region_checker().check_claim(claim, problem_data, witness)
+        return
     keys(claim, "claim", "kind rank head wrt on_kink")
     choices = {
         "kind": KINDS,
@@ -984,7 +1026,8 @@ def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
     }
     for key, allowed in choices.items():
         if claim[key] not in allowed:
-            reject(f"{key} is {claim[key]!a:.40}; this checker knows {', '.join(allowed)}")
+            known = (*allowed, *REGION_KINDS) if key == "kind" else allowed
+            reject(f"{key} is {claim[key]!a:.40}; this checker knows {', '.join(known)}")
     equality = claim["kind"] == "jacobian-rank"
     keys(witness, "witness", "dropped patterns lower" + (" upper" if equality else ""))
     problem = read_problem(claim, problem_data, witness["dropped"], witness["patterns"])
@@ -1010,6 +1053,22 @@ def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
         value = bound(problem, keys(upper, "upper", wanted))
         if value != rank:
             reject(f"the bound '{reason}' gives {value}, which does not prove {rank}")
+
+
+def load_region_checker() -> Any:
+    """Load the file beside this one; what it takes from here is what is running now."""
+    if __name__ == "exactdim.evidence.checker":
+        return importlib.import_module("exactdim.evidence.region_checker")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "region_checker.py")
+    if not os.path.isfile(path):
+        raise Malformed(f"claims about regions need {path}, which is not there")
+    sys.modules["checker"] = sys.modules[__name__]
+    spec = importlib.util.spec_from_file_location("region_checker", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["region_checker"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -50,7 +50,7 @@ def check(data: Any, folder: Path) -> Verdict:
     except checker.Rejected as error:
         return Verdict(False, checker.claim_text(data["claim"]), str(error))
     rank = data["claim"].get("rank")
-    if type(rank) is int and rank <= PLAIN_RANK:
+    if type(rank) is not int or rank <= PLAIN_RANK:
         return checker.check(data)
     token = checker.RANK_MOD.set(_flint_rank)
     try:

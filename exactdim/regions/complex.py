@@ -28,6 +28,7 @@ from exactdim.regions.vertices import ExactForms, ExactPoint, VertexTable
 if TYPE_CHECKING:
     import networkx
 
+    from exactdim.evidence.certificate import Certificate
     from exactdim.regions.graph import LinearRegion
 
 __all__ = ["RegionComplex", "activation_regions", "count_regions"]
@@ -453,6 +454,32 @@ class RegionComplex(Sequence[Region]):
             If a region is unbounded.
         """
         return sum((region.volume for region in self), Fraction(0))
+
+    def outline(self) -> tuple[Point, ...]:
+        """Return the vertices of a bounded domain in the plane, counterclockwise.
+
+        Returns
+        -------
+        tuple of tuple of Fraction
+
+        Raises
+        ------
+        InvalidInput
+            If the domain is unbounded or not two-dimensional.
+        """
+        (part,) = complexes(Layout(()), self.domain.inequalities)
+        return RegionComplex([], self.domain, part)[0].polygon
+
+    def certificate(self) -> Certificate:
+        """Return a certificate that no activation region is missing; see `regions.proofs`.
+
+        Returns
+        -------
+        Certificate
+        """
+        from exactdim.regions.proofs import complete_certificate
+
+        return complete_certificate(self)
 
     # -- as a graph ---------------------------------------------------------------------------
 

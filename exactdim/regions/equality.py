@@ -12,6 +12,7 @@ import numpy as np
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import FloatArray
 from exactdim.errors import InvalidInput, ShapeMismatch
+from exactdim.evidence.certificate import Certificate
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import affine_with_error
@@ -21,6 +22,7 @@ from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.graph import FORM_NUMBERS, output_forms
 from exactdim.regions.jobs import Budget, Progress, Workers, complexes
 from exactdim.regions.layout import Layout
+from exactdim.regions.proofs import counterexample_certificate, same_function_certificate
 from exactdim.regions.region import Point, Region
 
 __all__ = ["Comparison", "LargestDifference", "max_difference", "same_function"]
@@ -56,6 +58,19 @@ class Comparison:
 
     def __bool__(self) -> bool:
         return self.equal
+
+    def certificate(self) -> Certificate:
+        """Return a certificate of the answer, of kind ``same-function`` or ``counterexample``.
+
+        Returns
+        -------
+        Certificate
+        """
+        if self.regions is not None:
+            return same_function_certificate(self.regions)
+        assert self.point is not None
+        assert self.values is not None
+        return counterexample_certificate((self.a, self.b), self.domain, self.point, self.values)
 
     def __repr__(self) -> str:
         if self.equal:

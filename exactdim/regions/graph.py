@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
+from exactdim.errors import InvalidInput
+from exactdim.evidence.certificate import write_whole
 from exactdim.regions.faces import BoolArray, Ints
 from exactdim.regions.vertices import AffineForms
 
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
     from exactdim.regions.complex import RegionComplex
 
-__all__ = ["LinearRegion", "linear_regions", "region_graph"]
+__all__ = ["LinearRegion", "linear_regions", "region_graph", "write_graph"]
 
 FORM_NUMBERS = 1 << 22
 """Numbers in the largest array of affine forms held at a time."""
@@ -79,6 +83,40 @@ def region_graph(regions: RegionComplex) -> networkx.Graph:
             )
         )
     return graph
+
+
+def write_graph(regions: RegionComplex, path: str | os.PathLike[str]) -> Path:
+    """Write the adjacency graph as GraphML.
+
+    Parameters
+    ----------
+    regions : RegionComplex
+    path : path
+        With the suffix .graphml.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidInput
+        If the path has another suffix.
+    """
+    import networkx
+
+    file = Path(path)
+    if file.suffix != ".graphml":
+        raise InvalidInput(f"cannot write {file}: the graph is written as GraphML, to .graphml")
+    plain = networkx.Graph(complete=True)
+    graph = region_graph(regions)
+    for pattern, data in graph.nodes(data=True):
+        plain.add_node(" ".join(pattern), **data)
+    for left, right, data in graph.edges(data=True):
+        units = " ".join(f"{layer},{unit}" for layer, unit in data["units"])
+        plain.add_edge(" ".join(left), " ".join(right), units=units, facet=data["facet"])
+    write_whole(file, "\n".join(networkx.generate_graphml(plain)) + "\n")
+    return file
 
 
 def linear_regions(regions: RegionComplex) -> list[LinearRegion]:

@@ -36,7 +36,7 @@ from exactdim.regions.cellular import CellComplex, joined
 from exactdim.regions.layout import Layout
 from exactdim.regions.subdivision import Subdivision
 
-__all__ = ["Budget", "Progress", "Workers", "complexes", "size_estimate"]
+__all__ = ["Budget", "Progress", "Workers", "complexes", "has_plan", "size_estimate"]
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (jobs or neurons done, how many there are, a note)."""
@@ -336,6 +336,23 @@ def _submitted(
             future.cancel()
 
 
+def has_plan(folder: Path) -> bool:
+    """Return whether a folder holds jobs of an earlier run.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    bool
+    """
+    return (folder / PLAN).exists()
+
+
+PLAN = "plan.json"
+
+
 class _Folder:
     """Finished jobs on disk: one npz file each, and a note of what they belong to."""
 
@@ -352,7 +369,7 @@ class _Folder:
             sort_keys=True,
         )
         digest = hashlib.sha256(text.encode()).hexdigest()
-        note = path / "plan.json"
+        note = path / PLAN
         try:
             path.mkdir(parents=True, exist_ok=True)
             if note.exists():

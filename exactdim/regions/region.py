@@ -18,6 +18,7 @@ from exactdim.regions.faces import BoolArray
 from exactdim.regions.vertices import ExactPoint
 
 if TYPE_CHECKING:
+    from exactdim.evidence.certificate import Certificate
     from exactdim.regions.complex import RegionComplex
 
 __all__ = ["Facet", "Pattern", "Point", "Region"]
@@ -181,21 +182,70 @@ class Region:
         for point in _proposals(whole.cells.x[corners]):
             if _inside(self._rows, *point):
                 return tuple(Fraction(x, point[1]) for x in point[0])
-        return self._far_mean()
+        return _mean_inside(self._corners, self._rows)
 
-    def _far_mean(self) -> Point:
-        """Return the mean of the corners, with M replaced by a number that is large enough."""
-        corners, d = self._corners, self.complex.dimension
-        far = 1
-        while True:
-            total = [Fraction(0)] * d
-            for corner in corners:
-                for i in range(d):
-                    total[i] += Fraction(corner.finite[i] + far * corner.infinite[i], corner.scale)
-            point = tuple(x / len(corners) for x in total)
-            if self.contains(point):
-                return point
-            far *= 2
+    def facet_point(self, facet: Facet) -> Point:
+        """Return a rational point inside a facet: the mean of its corners.
+
+        Parameters
+        ----------
+        facet : Facet
+            One of `facets`.
+
+        Returns
+        -------
+        tuple of Fraction
+        """
+        whole = self.complex
+        corners = [whole.vertex(int(v)) for v in whole.closure(whole.dimension - 1, facet.face)[0]]
+        others = [row for row, other in zip(self._rows, self.facets, strict=True) if other != facet]
+        return _mean_inside(corners, others)
+
+    def simple_corners(self) -> tuple[FloatArray, list[list[int]]]:
+        """Return the vertices in which exactly d facets meet.
+
+        Returns
+        -------
+        corners : float array of shape (n, d + 1)
+            Approximate homogeneous coordinates.
+        meeting : list of list of int
+            For each the places of its facets in `facets`.
+        """
+        whole, d = self.complex, self.complex.dimension
+        meeting: dict[int, list[int]] = {}
+        for i, facet in enumerate(self.facets):
+            for vertex in whole.closure(d - 1, facet.face)[0].tolist():
+                meeting.setdefault(vertex, []).append(i)
+        infinite = whole.cells.at_infinity[0]
+        chosen = [v for v, facets in meeting.items() if len(facets) == d and not infinite[v]]
+        return whole.cells.x[chosen], [meeting[v] for v in chosen]
+
+    @cached_property
+    def polygon(self) -> tuple[Point, ...]:
+        """The vertices of a bounded region in the plane, counterclockwise.
+
+        Raises
+        ------
+        InvalidInput
+            If the region is unbounded or not two-dimensional.
+        """
+        whole = self.complex
+        if whole.dimension != 2 or not self.is_bounded:
+            raise InvalidInput("only a bounded region in the plane has a polygon")
+        beside: dict[int, list[int]] = {}
+        for edge in whole.boundary(2, self.index).tolist():
+            a, b = whole.boundary(1, edge).tolist()
+            beside.setdefault(a, []).append(b)
+            beside.setdefault(b, []).append(a)
+        path = [min(beside)]
+        path.append(beside[path[0]][0])
+        while len(path) < len(beside):
+            one, other = beside[path[-1]]
+            path.append(other if one == path[-2] else one)
+        corners = [whole.vertex(v).coordinates() for v in path]
+        (ax, ay), (bx, by), (cx, cy) = corners[:3]
+        left = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        return tuple(corners if left > 0 else corners[::-1])
 
     @cached_property
     def volume(self) -> Fraction:
@@ -237,6 +287,19 @@ class Region:
             for simplex in self._simplices(k - 1, side)
         ]
 
+    # -- evidence -----------------------------------------------------------------------------
+
+    def certificate(self) -> Certificate:
+        """Return a certificate that this region exists.
+
+        Returns
+        -------
+        Certificate
+        """
+        from exactdim.regions.proofs import nonempty_certificate
+
+        return nonempty_certificate(self)
+
     # -- the function on it -------------------------------------------------------------------
 
     def affine_map(self) -> tuple[QMatrix, QMatrix]:
@@ -264,6 +327,32 @@ def _inside(rows: list[list[int]], numerators: Sequence[int], denominator: int) 
         sum(g * x for g, x in zip(row, numerators, strict=False)) + row[-1] * denominator > 0
         for row in rows
     )
+
+
+def _mean_inside(corners: Sequence[ExactPoint], rows: list[list[int]]) -> Point:
+    """Return the mean of some corners, with M replaced by a number large enough.
+
+    Parameters
+    ----------
+    corners : sequence of ExactPoint
+    rows : list of list of int
+        Forms that are positive there if M is large.
+
+    Returns
+    -------
+    tuple of Fraction
+    """
+    far = 1
+    while True:
+        total = [Fraction(0)] * len(corners[0].finite)
+        for corner in corners:
+            for i, (a, b) in enumerate(zip(corner.finite, corner.infinite, strict=True)):
+                total[i] += Fraction(a + far * b, corner.scale)
+        point = tuple(x / len(corners) for x in total)
+        scale = math.lcm(*(x.denominator for x in point))
+        if _inside(rows, [int(x * scale) for x in point], scale):
+            return point
+        far *= 2
 
 
 def _proposals(corners: FloatArray) -> Iterator[tuple[list[int], int]]:

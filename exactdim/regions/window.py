@@ -73,6 +73,12 @@ class View:
         """Return the centroid of each polygon, a point inside."""
         return np.array([_centroid(polygon) for polygon in self.polygons])
 
+    def typical_size(self) -> float:
+        """Return the median of the roots of the areas, relative to the window."""
+        roots = [abs(_area(polygon)) ** 0.5 for polygon in self.polygons]
+        window = np.prod(np.ptp(self.window, axis=1))
+        return float(np.median(roots) / window**0.5)
+
 
 def block_layers(layout: Layout) -> list[int]:
     """Return the number of the hidden layer of each block, those of all networks in a row."""
@@ -192,7 +198,7 @@ def _default_window(regions: RegionComplex, x: FloatArray) -> FloatArray:
         low, high = (low + high) / 2 - half, (low + high) / 2 + half
     if not np.isfinite([low, high]).all():
         raise InvalidInput("there are vertices beyond the range of floats; choose a window")
-    return np.stack([low, high], axis=1)
+    return np.column_stack([low, high])
 
 
 def _without_outliers(points: FloatArray) -> FloatArray:
@@ -200,8 +206,9 @@ def _without_outliers(points: FloatArray) -> FloatArray:
     if not len(points):
         return points
     low, high = np.quantile(points, [0.1, 0.9], axis=0)
-    reach = 1.5 * (high - low).max() or np.inf
-    return points[((points >= low - reach) & (points <= high + reach)).all(axis=1)]
+    reach = (high - low).max() / 2 or np.inf
+    near: FloatArray = points[((points >= low - reach) & (points <= high + reach)).all(axis=1)]
+    return near
 
 
 def _landmarks(regions: RegionComplex, points: FloatArray) -> FloatArray:
