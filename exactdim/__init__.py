@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from exactdim.regions.domain import Domain as Domain
     from exactdim.regions.equality import max_difference as max_difference
     from exactdim.regions.equality import same_function as same_function
+    from exactdim.regions.programs import realise as realise
     from exactdim.regions.region import Region as Region
 
 _HOMES = {
@@ -59,6 +60,7 @@ _HOMES = {
     "matrix_rank": "arith.matrix",
     "max_difference": "regions.equality",
     "permute": "nets.symmetry",
+    "realise": "regions.programs",
     "rescale": "nets.symmetry",
     "same_function": "regions.equality",
     "verify": "evidence.certificate",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import exactdim
 from exactdim.cli.common import DISAGREES, OK, USAGE, Files, JsonFlag, QuietFlag, app
@@ -74,13 +76,14 @@ def show(certificate: Path, /, *, json: JsonFlag = False) -> int:
         claim = {"claim": dict(loaded.claim), "digest": loaded.digest}
         print_json("show", "unchecked", claim, certificate=certificate)
         return OK
+    if "networks" in loaded.problem:
+        return _show_regions(loaded, certificate)
     layers = loaded.problem.get("layers", [])
     lower, upper = loaded.witness.get("lower", {}), loaded.witness.get("upper")
     rank = loaded.claim.get("rank")
-    widths = [len(layers[0]["weight"][0]), *(len(x["weight"]) for x in layers)] if layers else []
     lines = [
         f"claim      {loaded!r}".replace("<Certificate ", "").rstrip(">"),
-        f"network    {'-'.join(map(str, widths))}",
+        f"network    {_widths(layers)}",
         f"batch      {len(loaded.problem.get('inputs', []))} samples",
         f"lower end  a minor of order {rank} that is nonzero modulo {lower.get('modulus')}",
     ]
@@ -96,6 +99,33 @@ def show(certificate: Path, /, *, json: JsonFlag = False) -> int:
     ]
     write("\n".join(lines))
     return OK
+
+
+def _show_regions(loaded: Certificate, path: Path) -> int:
+    domain = loaded.problem.get("domain", {})
+    lines = [f"claim      {loaded!r}".replace("<Certificate ", "").rstrip(">")]
+    lines += [f"network    {_widths(net.get('layers', []))}" for net in loaded.problem["networks"]]
+    flat = " in a flat" if domain.get("flat") else ""
+    lines.append(f"domain     {len(domain.get('inequalities', []))} inequalities{flat}")
+    for key, what in (("regions", "regions listed"), ("multipliers", "multipliers")):
+        if key in loaded.witness:
+            lines.append(f"witness    {len(loaded.witness[key])} {what}")
+    if "point" in loaded.witness:
+        lines.append(f"witness    the point ({', '.join(map(str, loaded.witness['point'][:6]))})")
+    lines += [
+        f"digest     {loaded.digest}",
+        f"file       {path.stat().st_size} bytes",
+        f"check it   exactdim verify {path}",
+    ]
+    write("\n".join(lines))
+    return OK
+
+
+def _widths(layers: Sequence[dict[str, Any]]) -> str:
+    if not layers:
+        return "none"
+    first = len(layers[0]["weight"][0])
+    return "-".join(map(str, [first, *(len(layer["weight"]) for layer in layers)]))
 
 
 @app.command

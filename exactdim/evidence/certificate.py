@@ -120,7 +120,7 @@ class Certificate:
     @property
     def checking_seconds(self) -> float:
         """Rough time that `verify` will take."""
-        return recheck.seconds({"claim": self.claim})
+        return recheck.seconds({"claim": self.claim, "witness": self.witness})
 
     def __repr__(self) -> str:
         return f"<Certificate {checker.claim_text(self.claim)}>"

@@ -28,7 +28,7 @@ __all__ = [
     "complete_certificate",
     "counterexample_certificate",
     "empty_certificate",
-    "nonempty_certificate",
+    "point_certificate",
     "same_function_certificate",
 ]
 
@@ -112,23 +112,39 @@ def counterexample_certificate(
     )
 
 
-def nonempty_certificate(region: Region) -> Certificate:
+def point_certificate(
+    nets: Sequence[ReLUNetwork], domain: Domain, pattern: Sequence[str], point: Point
+) -> Certificate:
     """Certify that an activation region exists.
 
     Parameters
     ----------
-    region : Region
+    nets : sequence of ReLUNetwork
+    domain : Domain
+    pattern : sequence of str
+        One word per hidden layer.
+    point : tuple of Fraction
+        Strictly inside the region.
 
     Returns
     -------
     Certificate
         Of the kind ``region-nonempty``.
+
+    Raises
+    ------
+    CertificateError
+        If the pattern is only the beginning of one.
     """
-    whole = region.complex
+    if len(pattern) < sum(net.depth - 1 for net in nets):
+        raise CertificateError(
+            f"the pattern {' '.join(pattern)} stops before the last hidden layer; a certificate "
+            "that a region exists needs all of it"
+        )
     return Certificate.seal(
-        {"kind": "region-nonempty", "pattern": _words(whole.nets, region.pattern)},
-        problem_of(whole.nets, whole.domain),
-        {"point": _spelled(region.interior_point)},
+        {"kind": "region-nonempty", "pattern": _words(nets, pattern)},
+        problem_of(nets, domain),
+        {"point": _spelled(point)},
     )
 
 

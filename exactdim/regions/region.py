@@ -296,9 +296,10 @@ class Region:
         -------
         Certificate
         """
-        from exactdim.regions.proofs import nonempty_certificate
+        from exactdim.regions.proofs import point_certificate
 
-        return nonempty_certificate(self)
+        whole = self.complex
+        return point_certificate(whole.nets, whole.domain, self.pattern, self.interior_point)
 
     # -- the function on it -------------------------------------------------------------------
 

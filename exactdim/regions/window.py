@@ -138,7 +138,7 @@ def _coordinates(regions: RegionComplex) -> FloatArray:
             for number, z, size in _functions(regions, x[some, :d]):
                 at = np.nonzero(layer == number)
                 which = at[0], column[at]
-                right[at] = np.abs(z[which]) <= ASTRAY * size[which]
+                right[at] = (np.abs(z[which]) <= ASTRAY * size[which]) & (size[which] < np.inf)
         for v in some[~right.all(axis=1)].tolist():
             x[v, :d] = _floats(regions.vertex(v).coordinates())
     return x
@@ -194,7 +194,7 @@ def _default_window(regions: RegionComplex, x: FloatArray) -> FloatArray:
     low, high = points.min(axis=0), points.max(axis=0)
     if not bounded:
         size = (high - low).max() or 2 * max(1.0, 1e-3 * np.abs(points).max())
-        half = np.maximum(high - low, size / 2) / 2 + 0.15 * size
+        half = np.maximum((high - low) / 2 + 0.15 * size, size / 2)
         low, high = (low + high) / 2 - half, (low + high) / 2 + half
     if not np.isfinite([low, high]).all():
         raise InvalidInput("there are vertices beyond the range of floats; choose a window")
