@@ -99,19 +99,15 @@ class Faces:
     boundary : Growing of int32
         Numbers of faces one dimension lower.
     parent : Growing of int32, shape (n,)
-        A cell of the complex as it was at the start of the layer that contains the face.
+        A cell that contains the face, in the complex as it was at the start of the block; for a
+        face that has been cut, -1 minus its place among the faces cut with it.
     normals : Growing of int32, shape (n, d - k)
         Rows (of the table of affine forms) that vanish on the face, linearly independent.
     shared : Growing of bool, shape (n,)
         Whether the face is also part of a complex that was split off.
-    alive : Growing of bool, shape (n,)
-        False for faces that have been cut.
-    slot : Growing of int32, shape (n,)
-        Place of a face among those that are cut at present.
     """
 
     __slots__ = (
-        "alive",
         "begin",
         "boundary",
         "count",
@@ -120,7 +116,6 @@ class Faces:
         "parent",
         "pos",
         "shared",
-        "slot",
     )
 
     def __init__(self, codimension: int) -> None:
@@ -132,8 +127,6 @@ class Faces:
         self.parent = Growing(np.zeros(0, np.int32))
         self.normals = Growing(np.zeros((0, codimension), np.int32))
         self.shared = Growing(np.zeros(0, np.bool_))
-        self.alive = Growing(np.zeros(0, np.bool_))
-        self.slot = Growing(np.zeros(0, np.int32))
 
     def __len__(self) -> int:
         return self.pos.n
@@ -155,9 +148,8 @@ class Faces:
         parent: IntArray,
         normals: IntArray,
         shared: BoolArray,
-    ) -> IntArray:
-        """Append faces and return their numbers."""
-        n = self.pos.n
+    ) -> None:
+        """Append faces."""
         self.pos.append(signs[0])
         self.neg.append(signs[1])
         self.begin.append(self.boundary.n + np.cumsum(count) - count)
@@ -166,9 +158,6 @@ class Faces:
         self.parent.append(parent)
         self.normals.append(normals)
         self.shared.append(shared)
-        self.alive.append(np.ones(len(parent), np.bool_))
-        self.slot.append(np.zeros(len(parent), np.int32))
-        return np.arange(n, self.pos.n, dtype=np.int32)
 
     def kept(self, wanted: BoolArray, lower: IntArray) -> tuple[Faces, IntArray]:
         """Return some of the faces, given the new numbers of the faces one dimension lower.
@@ -181,7 +170,7 @@ class Faces:
         """
         old = np.flatnonzero(wanted)
         out = object.__new__(Faces)
-        for name in ("pos", "neg", "count", "parent", "normals", "shared", "alive", "slot"):
+        for name in ("pos", "neg", "count", "parent", "normals", "shared"):
             setattr(out, name, Growing(getattr(self, name).view[old]))
         _, place = ragged(self.begin.view[old], self.count.view[old])
         out.boundary = Growing(lower[self.boundary.view[place]])
@@ -264,7 +253,7 @@ class FaceLattice:
     @property
     def n_cells(self) -> int:
         """Number of cells that have not been cut."""
-        return int(self.faces[self.d].alive.view.sum())
+        return int((self.faces[self.d].parent.view >= 0).sum())
 
     def set_signs(self, pos: WordArray, neg: WordArray) -> None:
         """Give the signs of new functions at all vertices."""
@@ -292,44 +281,47 @@ class FaceLattice:
         """
         vertices = self.faces[0]
         touching = bool((~(vertices.pos.view | vertices.neg.view) & bit).any())
-        parts = _Parts.none()  # of the crossed faces one dimension lower
+        below_cut = _Cut(0, 0, 0)  # of the faces one dimension lower
         cuts: list[tuple[Faces, npt.NDArray[np.intp]]] = []
         for k in range(1, self.d + 1):
             faces, lower = self.faces[k], self.faces[k - 1]
             crossed = faces.crossed(bit)
+            n = len(crossed)
+            if not n:
+                continue
             owner, member = faces.entries(crossed)
             above = (lower.pos.view[member] & bit) != 0
             below = (lower.neg.view[member] & bit) != 0
             both = above & below
-            slot = lower.slot.view[member[both]]
+            slot = -1 - lower.parent.view[member[both]]
             new = _New(faces.parent.view[crossed], faces.shared.view[crossed])
             normals = faces.normals.view[crossed]
             meeting = np.column_stack([normals, row_of[new.parent]])
+            first_zero = len(lower)
             if k == 1:
-                zero = self._new_vertices(crossed, member, new, meeting, bit, place)
+                self._new_vertices(crossed, member, new, meeting, bit, place)
             else:
-                wall, side = owner[both], parts.zero[slot]
+                wall, side = owner[both], below_cut.zero + slot
                 if touching:
                     wall, side = self._with_touching(
                         k, bit, owner, member, above & ~below, wall, side
                     )
-                count = np.bincount(wall, minlength=len(crossed))
-                zero = new.add_to(lower, count, side, meeting, self.faces[k - 2])
-            halves = []
-            for kept, pieces in ((above, parts.plus), (below, parts.minus)):
-                piece = member.copy()
-                piece[both] = pieces[slot]
-                # each half is bounded by what lies on its side and, last, by the cut itself
-                count = np.bincount(owner[kept], minlength=len(crossed)) + 1
-                closed = np.empty(count.sum(), np.int32)
-                closed[np.arange(kept.sum()) + owner[kept]] = piece[kept]
-                closed[np.cumsum(count) - 1] = zero
-                halves.append(new.add_to(faces, count, closed, normals, lower))
-            parts = _Parts(halves[0], halves[1], zero)
-            faces.slot.view[crossed] = np.arange(len(crossed), dtype=np.int32)
+                count = np.bincount(wall, minlength=n)
+                new.add_to(lower, count, side, meeting, self.faces[k - 2])
+            # each half is bounded by what lies on its side and, last, by the cut itself
+            up, down = member[above], member[below]
+            up[both[above]] = below_cut.plus + slot
+            down[both[below]] = below_cut.minus + slot
+            wall = np.concatenate([owner[above], owner[below] + np.int32(n)])
+            count = np.bincount(wall, minlength=2 * n) + 1
+            side = np.empty(len(wall) + 2 * n, np.int32)
+            side[np.arange(len(wall)) + wall] = np.concatenate([up, down])
+            side[np.cumsum(count) - 1] = np.tile(np.arange(first_zero, first_zero + n), 2)
+            below_cut = _Cut(len(faces), len(faces) + n, first_zero)
+            new.twice().add_to(faces, count, side, np.tile(normals, (2, 1)), lower)
+            faces.parent.view[crossed] = -1 - np.arange(n)
             cuts.append((faces, crossed))
         for faces, crossed in cuts:
-            faces.alive.view[crossed] = False
             faces.pos.view[crossed] = 0
             faces.neg.view[crossed] = 0
 
@@ -341,17 +333,14 @@ class FaceLattice:
         meeting: IntArray,
         bit: np.uint64,
         place: PlaceVertices,
-    ) -> IntArray:
-        n = len(edges)
-        if not n:
-            return np.zeros(0, np.int32)
+    ) -> None:
         pos, neg = self.faces[1].pos.view[edges], self.faces[1].neg.view[edges]
         both = pos & neg  # an affine function has one sign inside an edge, unless the ends differ
         signs = place(
             ends.reshape(-1, 2), new.parent, meeting, pos & ~both, neg & ~both, both & ~bit
         )
-        nothing = np.zeros(n, np.int32)
-        return self.faces[0].add(signs, nothing, nothing[:0], new.parent, meeting, new.shared)
+        nothing = np.zeros(len(edges), np.int32)
+        self.faces[0].add(signs, nothing, nothing[:0], new.parent, meeting, new.shared)
 
     def _with_touching(
         self,
@@ -385,7 +374,7 @@ class FaceLattice:
         number = np.arange(len(self.faces[0]), dtype=np.int32)
         for k in range(1, self.d + 1):
             faces = self.faces[k]
-            self.faces[k], number = faces.kept(faces.alive.view, number)
+            self.faces[k], number = faces.kept(faces.parent.view >= 0, number)
 
     def part(self, cells: BoolArray) -> tuple[FaceLattice, npt.NDArray[np.intp]]:
         """Return the complex of some cells and all their faces, renumbered.
@@ -419,17 +408,12 @@ class FaceLattice:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """The two halves of each cut face, and the face between them."""
+class _Cut:
+    """Where the pieces of the cut faces of one dimension start: halves, and faces in between."""
 
-    plus: IntArray
-    minus: IntArray
-    zero: IntArray
-
-    @classmethod
-    def none(cls) -> _Parts:
-        empty = np.zeros(0, np.int32)
-        return cls(empty, empty, empty)
+    plus: int
+    minus: int
+    zero: int
 
 
 @dataclass(frozen=True)
@@ -439,15 +423,17 @@ class _New:
     parent: IntArray
     shared: BoolArray
 
+    def twice(self) -> _New:
+        """Return the same for both halves of each."""
+        return _New(np.tile(self.parent, 2), np.tile(self.shared, 2))
+
     def add_to(
         self, faces: Faces, count: Ints, members: IntArray, normals: IntArray, lower: Faces
-    ) -> IntArray:
+    ) -> None:
         """Append one face for each, given the members of their boundaries one after another."""
-        if not len(count):
-            return np.zeros(0, np.int32)
         starts = np.cumsum(count) - count
         signs = (
             np.bitwise_or.reduceat(lower.pos.view[members], starts),
             np.bitwise_or.reduceat(lower.neg.view[members], starts),
         )
-        return faces.add(signs, count, members, self.parent, normals, self.shared)
+        faces.add(signs, count, members, self.parent, normals, self.shared)

@@ -168,7 +168,7 @@ def complexes(
     if estimate > MOST_FACES and limits == Budget():
         raise TooLarge(
             f"in dimension {d} the neurons of the first layer alone can make about "
-            f"{estimate:.1e} faces, which would not end. "
+            f"10^{len(str(estimate)) - 1} faces, which would not end. "
             "Choose a slice (Domain.plane, Domain.segment), or set max_regions or max_seconds to "
             "try it on a small domain"
         )

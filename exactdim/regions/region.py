@@ -374,11 +374,12 @@ def _proposals(corners: FloatArray) -> Iterator[tuple[list[int], int]]:
     directions = corners[corners[:, -1] == 0, :-1]
     if not len(finite):
         return
-    middle = finite.mean(axis=0)
-    if len(directions):
-        step = 1 + np.abs(finite).max()
-        middle = middle + step * directions.sum(axis=0) / np.abs(directions).max()
-    size = np.ptp(finite, axis=0).max() if len(finite) > 1 and not len(directions) else 1.0
+    with np.errstate(all="ignore"):  # beyond the range of floats nothing is proposed
+        middle = finite.mean(axis=0)
+        if len(directions):
+            step = 1 + np.abs(finite).max()
+            middle = middle + step * directions.sum(axis=0) / np.abs(directions).max()
+        size = np.ptp(finite, axis=0).max() if len(finite) > 1 and not len(directions) else 1.0
     if not (np.isfinite(middle).all() and 2.0**-900 < size < 2.0**900):
         return
     first = -math.frexp(size)[1]

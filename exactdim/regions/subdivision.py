@@ -13,6 +13,7 @@ lattice in place of the edge graph makes it right for degenerate networks too.
 from __future__ import annotations
 
 import copy
+import heapq
 import itertools
 
 import numpy as np
@@ -196,7 +197,7 @@ class Subdivision:
     # -- parts --------------------------------------------------------------------------------
 
     def split(self, n_parts: int) -> list[Subdivision]:
-        """Split the cells into parts of about equal size; between two blocks.
+        """Split the cells into parts; between two blocks.
 
         Parameters
         ----------
@@ -205,11 +206,18 @@ class Subdivision:
         Returns
         -------
         list of Subdivision
-            At most `n_parts` (and one at least). Cells of similar pattern stay together.
+            At most `n_parts` (and one at least), the largest first. Always the largest part is
+            divided next, by the neuron that divides it most evenly, so that few faces are shared.
         """
-        n = self.n_cells
-        order = np.lexsort(self.cell_words.T[::-1]) if self.block else np.arange(n)
-        return [self._part(some) for some in np.array_split(order, min(n_parts, n)) if len(some)]
+        pattern = self.layout.masks(self.cell_words)
+        parts: list[tuple[int, int, Ints]] = [(-self.n_cells, 0, np.arange(self.n_cells))]
+        while len(parts) < n_parts and -parts[0][0] > 1:
+            _, _, cells = heapq.heappop(parts)
+            on = pattern[cells].sum(axis=0)
+            mask = pattern[cells, np.abs(2 * on - len(cells)).argmin()]
+            for some in (cells[mask], cells[~mask]):
+                heapq.heappush(parts, (-len(some), int(some[0]), some))
+        return [self._part(cells) for _, _, cells in sorted(parts, key=lambda part: part[:2])]
 
     def _part(self, cells: Ints) -> Subdivision:
         wanted = np.zeros(self.n_cells, np.bool_)

@@ -51,7 +51,8 @@ class AffineForms:
 
     def masked(self, mask: BoolArray) -> AffineForms:
         """Return the forms with some units off on some cells; mask is cells x units."""
-        return AffineForms(self.form * mask[:, None], self.error * mask[:, None])
+        on = mask[:, None]  # not a product: a form beyond the range of floats is off, too
+        return AffineForms(np.where(on, self.form, 0.0), np.where(on, self.error, 0.0))
 
     def affine(self, W: FloatArray, b: FloatArray) -> AffineForms:
         """Apply an affine layer."""
