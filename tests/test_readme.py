@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -26,6 +26,10 @@ def test_block_runs(number, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for expected in re.findall(r"print\(d\)\s+# (.*)", BLOCKS[number]):
         assert expected in printed
+    if "activation_regions" in BLOCKS[number]:
+        assert "7 16 (13, 19, 7)\n" in printed
+        assert "('11', '0') 1/2 " in printed
+        assert "4 Graph with 7 nodes and 9 edges\n" in printed
 
 
 def test_first_two_commands_are_the_set_up():

@@ -27,7 +27,8 @@ from exactdim.nets.network import ReLUNetwork
 from exactdim.regions.complex import activation_regions, count_regions
 from exactdim.regions.domain import Domain, as_domain
 from exactdim.regions.equality import same_function
-from exactdim.regions.jobs import Workers, has_plan
+from exactdim.regions.folder import has_plan
+from exactdim.regions.jobs import Workers
 from exactdim.report import (
     comparison_json,
     note,

@@ -16,10 +16,11 @@ from exactdim.arith.rationals import ArrayLike
 from exactdim.errors import InvalidInput, OnKink, ShapeMismatch
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork
+from exactdim.regions.budget import Budget
 from exactdim.regions.cellular import CellComplex, joined
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.faces import BoolArray, Ints, WordArray
-from exactdim.regions.jobs import Budget, Progress, Workers, complexes
+from exactdim.regions.jobs import Progress, Workers, complexes, number_of_cells
 from exactdim.regions.layout import Layout, unpack
 from exactdim.regions.region import Point, Region
 from exactdim.regions.subdivision import NO_WORDS, enclosed
@@ -147,7 +148,7 @@ def count_regions(
     """
     network = as_network(net)
     where = as_domain(domain, network.widths[0])
-    parts = complexes(
+    return number_of_cells(
         Layout((where.restrict(network),)),
         where.inequalities,
         executor=executor,
@@ -155,7 +156,6 @@ def count_regions(
         budget=Budget.of(max_regions, max_seconds),
         progress=progress,
     )
-    return sum(part.n_cells for part in parts)
 
 
 class RegionComplex(Sequence[Region]):

@@ -16,11 +16,12 @@ from exactdim.evidence.certificate import Certificate
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import affine_with_error
+from exactdim.regions.budget import Budget
 from exactdim.regions.cellular import joined
 from exactdim.regions.complex import RegionComplex
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.graph import FORM_NUMBERS, output_forms
-from exactdim.regions.jobs import Budget, Progress, Workers, complexes
+from exactdim.regions.jobs import Progress, Workers, complexes
 from exactdim.regions.layout import Layout
 from exactdim.regions.proofs import counterexample_certificate, same_function_certificate
 from exactdim.regions.region import Point, Region

@@ -7,12 +7,8 @@ that is killed at any moment goes on from there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-import time
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -22,21 +18,25 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import TypeAlias, TypeVar
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.errors import BudgetExceeded, InvalidInput, TooLarge, UnreadableFile
-from exactdim.evidence.certificate import write_whole
-from exactdim.evidence.spelling import layers_of, rationals
+from exactdim.errors import InvalidInput, TooLarge
+from exactdim.regions.budget import Budget
 from exactdim.regions.cellular import CellComplex, joined
+from exactdim.regions.folder import JobFolder
 from exactdim.regions.layout import Layout
 from exactdim.regions.subdivision import Subdivision
 
-__all__ = ["Budget", "Progress", "Workers", "complexes", "has_plan", "size_estimate"]
+__all__ = [
+    "Progress",
+    "Workers",
+    "complexes",
+    "jobs_for",
+    "number_of_cells",
+    "size_estimate",
+]
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (jobs or neurons done, how many there are, a note)."""
@@ -44,8 +44,8 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 Workers: TypeAlias = "Executor | int | None"
 """Where jobs run: an executor, a number of processes, or here."""
 
-JOBS = 96
-"""Jobs per computation: enough to keep some dozens of workers busy to the end."""
+JOBS_PER_WORKER = 5
+"""Jobs per worker of a computation."""
 
 FORM_BYTES = 1 << 24
 """Memory for the affine forms of one block of neurons on all cells of a part."""
@@ -55,54 +55,6 @@ MOST_FACES = 10**9
 
 RESTARTS = 3
 """How often a pool of processes of our own is started again after one of them died."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Limits of a computation.
-
-    Attributes
-    ----------
-    max_regions : int or None
-    deadline : float or None
-        As `time.monotonic` tells it.
-    """
-
-    max_regions: int | None = None
-    deadline: float | None = None
-
-    @classmethod
-    def of(cls, max_regions: int | None, max_seconds: float | None) -> Budget:
-        """Return the limits from now on."""
-        if max_regions is not None and max_regions < 1:
-            raise InvalidInput(f"max_regions={max_regions} allows no region; give 1 or more")
-        if max_seconds is not None and not max_seconds > 0:
-            raise InvalidInput(f"max_seconds={max_seconds} must be positive")
-        return cls(max_regions, None if max_seconds is None else time.monotonic() + max_seconds)
-
-    def check(self, n: int) -> None:
-        """Stop if the n regions known so far, or the time, exceed the limits."""
-        if self.max_regions is not None and n > self.max_regions:
-            raise BudgetExceeded(
-                f"there are more than max_regions={self.max_regions} activation regions; raise the "
-                "limit, or choose a smaller domain or a slice",
-                self.max_regions + 1,
-            )
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise BudgetExceeded(
-                f"max_seconds is over; so far there are at least {n} activation regions. Allow "
-                "more time; with a checkpoint folder the finished part is not computed again",
-                n,
-            )
-
-    def left(self, n: int) -> Budget:
-        """Return the budget after n regions."""
-        return self if self.max_regions is None else replace(self, max_regions=self.max_regions - n)
-
-    def sent(self) -> tuple[int | None, float | None]:
-        """Return the budget in a form that means the same on another machine."""
-        seconds = None if self.deadline is None else self.deadline - time.monotonic()
-        return self.max_regions, None if seconds is None else max(seconds, 1e-3)
 
 
 def size_estimate(layout: Layout, d: int) -> int:
@@ -163,14 +115,66 @@ def complexes(
         If the domain has no interior, or the folder belongs to another computation.
     """
     limits = budget or Budget()
+    if executor is None and folder is None:
+        start = _start(layout, inequalities, limits)
+        yield from _stream(start, limits, _by_neuron(start, progress))
+        return
+    n_jobs, store = jobs_for(executor), None
+    if folder is not None:
+        store = JobFolder(Path(folder), layout, inequalities, n_jobs)
+        n_jobs = store.n_jobs
+    jobs = _plan(_start(layout, inequalities, limits), limits, n_jobs)
+    regions = 0
+    waiting: dict[int, Subdivision] = {}
+    for number, job in enumerate(jobs):
+        kept = store.load(number) if store else None
+        if kept is None:
+            waiting[number] = job
+            continue
+        regions += kept.n_cells
+        yield kept
+    budget_now = limits.after(regions)
+    for number, part in _results(waiting, executor, _whole, budget_now, len(jobs), progress):
+        if store:
+            store.save(number, part)
+        yield part
+
+
+def number_of_cells(
+    layout: Layout,
+    inequalities: QMatrix,
+    *,
+    executor: Workers = None,
+    folder: str | os.PathLike[str] | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Subdivide a domain and count the cells; arguments and errors as those of `complexes`."""
+    limits = budget or Budget()
+    if executor is None or folder is not None:
+        parts = complexes(
+            layout,
+            inequalities,
+            executor=executor,
+            folder=folder,
+            budget=limits,
+            progress=progress,
+        )
+        return sum(part.n_cells for part in parts)
+    jobs = _plan(_start(layout, inequalities, limits), limits, jobs_for(executor))
+    results = _results(dict(enumerate(jobs)), executor, _number, limits, len(jobs), progress)
+    return sum(n for _, n in results)
+
+
+def _start(layout: Layout, inequalities: QMatrix, limits: Budget) -> Subdivision:
     d = inequalities.shape[1] - 1
     estimate = size_estimate(layout, d)
-    if estimate > MOST_FACES and limits == Budget():
+    if estimate > MOST_FACES and not limits.limited:
         raise TooLarge(
             f"in dimension {d} the neurons of the first layer alone can make about "
-            f"10^{len(str(estimate)) - 1} faces, which would not end. "
-            "Choose a slice (Domain.plane, Domain.segment), or set max_regions or max_seconds to "
-            "try it on a small domain"
+            f"10^{len(str(estimate)) - 1} faces, which would not end. Choose a slice "
+            "(Domain.plane, Domain.segment), set max_regions or max_seconds to try it on a small "
+            "domain, or go through single regions (regions.programs.iter_patterns)"
         )
     start = Subdivision(layout, inequalities)
     if not start.n_cells:
@@ -178,12 +182,7 @@ def complexes(
             "the domain has no interior point: its inequalities contradict each other, or leave "
             "only a lower-dimensional set (use Domain.affine for that)"
         )
-    if executor is None and folder is None:
-        yield from _stream(start, limits, _by_neuron(start, progress))
-        return
-    jobs = _plan(start, limits)
-    store = None if folder is None else _Folder(Path(folder), layout, inequalities, len(jobs))
-    yield from _run(jobs, executor, store, limits, progress)
+    return start
 
 
 Tick: TypeAlias = Callable[[Subdivision, int], None]
@@ -226,7 +225,7 @@ def _stream(sub: Subdivision, limits: Budget, tick: Tick) -> Iterator[CellComple
             waiting = sub.split(parts)[::-1]
             del sub
             while waiting:
-                for finished in _stream(waiting.pop(), limits.left(done), tick):
+                for finished in _stream(waiting.pop(), limits.after(done), tick):
                     done += finished.n_cells
                     yield finished
             return
@@ -234,73 +233,100 @@ def _stream(sub: Subdivision, limits: Budget, tick: Tick) -> Iterator[CellComple
     yield sub.result()
 
 
-def _plan(start: Subdivision, limits: Budget) -> list[Subdivision]:
-    """Cut with the first layers until there are cells for enough jobs; the same on every run."""
-    while not start.finished and (start.block == 0 or start.n_cells < JOBS):
+def jobs_for(executor: Workers) -> int:
+    """Return into how many jobs a computation is divided.
+
+    Parameters
+    ----------
+    executor : Executor, int or None
+
+    Returns
+    -------
+    int
+        Some per worker, so that all are busy to the end; every job costs a little.
+    """
+    workers = executor if isinstance(executor, int) else getattr(executor, "_max_workers", 8)
+    return JOBS_PER_WORKER * max(2, int(workers))
+
+
+def _plan(start: Subdivision, limits: Budget, n_jobs: int) -> list[Subdivision]:
+    """Cut with the first layers until there are cells for all jobs; the same on every run."""
+    while not start.finished and (start.block == 0 or start.n_cells < n_jobs):
         _cut_block(start, limits, _silent)
-    return start.split(JOBS)
+    return start.split(n_jobs)
 
 
-def _job(sub: Subdivision, limits: tuple[int | None, float | None]) -> dict[str, Any]:
+Result = TypeVar("Result", bound="CellComplex | int")
+
+Summary: TypeAlias = Callable[[Iterator[CellComplex]], Result]
+"""What is made of the parts of a job, and sent back."""
+
+Task: TypeAlias = "tuple[Subdivision, Summary[Result]]"
+
+
+def _whole(parts: Iterator[CellComplex]) -> CellComplex:
+    return joined(list(parts))
+
+
+def _number(parts: Iterator[CellComplex]) -> int:
+    return sum(part.n_cells for part in parts)
+
+
+def _job(
+    sub: Subdivision, summary: Summary[Result], limits: tuple[int | None, float | None, int]
+) -> Result:
     """Do one job, wherever this runs."""
-    return joined(list(_stream(sub, Budget.of(*limits), _silent))).to_arrays()
-
-
-def _run(
-    jobs: list[Subdivision],
-    executor: Workers,
-    store: _Folder | None,
-    limits: Budget,
-    progress: Progress | None,
-) -> Iterator[CellComplex]:
-    done = regions = 0
-    open_jobs: dict[int, Subdivision] = {}
-    for number, job in enumerate(jobs):
-        kept = store.load(number) if store else None
-        if kept is None:
-            open_jobs[number] = job
-            continue
-        done += 1
-        regions += kept.n_cells
-        yield kept
-    results = _results(open_jobs, executor, lambda: limits.left(regions).sent())
-    for number, arrays in results:
-        part = CellComplex.from_arrays(arrays)
-        if store:
-            store.save(number, part)
-        done += 1
-        regions += part.n_cells
-        limits.check(regions)
-        if progress:
-            progress(done, len(jobs), f"{regions} regions")
-        yield part
-
-
-Limits: TypeAlias = Callable[[], tuple["int | None", "float | None"]]
+    return summary(_stream(sub, Budget.of(*limits), _silent))
 
 
 def _results(
-    jobs: dict[int, Subdivision], executor: Workers, limits: Limits
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield finished jobs in any order."""
+    jobs: dict[int, Subdivision],
+    executor: Workers,
+    summary: Summary[Result],
+    limits: Budget,
+    total: int,
+    progress: Progress | None,
+) -> Iterator[tuple[int, Result]]:
+    """Yield finished jobs in any order, within the limits."""
+    done, regions = total - len(jobs), 0
+
+    def job_limits() -> tuple[int | None, float | None, int]:
+        return limits.after(regions).sent()
+
+    results: Iterator[tuple[int, Result]]
     if executor is None:
-        for number, job in jobs.items():
-            yield number, _job(job, limits())
+        results = ((number, _job(job, summary, job_limits())) for number, job in jobs.items())
     elif isinstance(executor, int):
-        yield from _own_processes(jobs, executor, limits)
+        results = _own_processes(jobs, executor, summary, job_limits)
     else:
-        try:
-            yield from _submitted(jobs, executor, limits)
-        except BrokenExecutor as error:
-            raise BrokenExecutor(
-                f"the executor lost its workers ({error}); start a new one and run again - with a "
-                "checkpoint folder only the unfinished jobs are repeated"
-            ) from error
+        results = _foreign(jobs, executor, summary, job_limits)
+    for number, result in results:
+        done += 1
+        regions += result if isinstance(result, int) else result.n_cells
+        limits.check(regions)
+        if progress:
+            progress(done, total, f"{limits.known + regions} regions")
+        yield number, result
+
+
+Limits: TypeAlias = Callable[[], "tuple[int | None, float | None, int]"]
+
+
+def _foreign(
+    jobs: dict[int, Subdivision], executor: Executor, summary: Summary[Result], limits: Limits
+) -> Iterator[tuple[int, Result]]:
+    try:
+        yield from _submitted(jobs, executor, summary, limits)
+    except BrokenExecutor as error:
+        raise BrokenExecutor(
+            f"the executor lost its workers ({error}); start a new one and run again - with a "
+            "checkpoint folder only the unfinished jobs are repeated"
+        ) from error
 
 
 def _own_processes(
-    jobs: dict[int, Subdivision], processes: int, limits: Limits
-) -> Iterator[tuple[int, dict[str, Any]]]:
+    jobs: dict[int, Subdivision], processes: int, summary: Summary[Result], limits: Limits
+) -> Iterator[tuple[int, Result]]:
     """Run jobs on processes of our own, which are started again if one of them dies."""
     if processes < 1:
         raise InvalidInput(f"executor={processes} starts no process; give 1 or more")
@@ -308,9 +334,9 @@ def _own_processes(
     for attempt in range(RESTARTS + 1):
         pool = ProcessPoolExecutor(processes)
         try:
-            for number, arrays in _submitted(left, pool, limits):
+            for number, result in _submitted(left, pool, summary, limits):
                 del left[number]
-                yield number, arrays
+                yield number, result
             return
         except BrokenExecutor:
             if attempt == RESTARTS:
@@ -320,12 +346,12 @@ def _own_processes(
 
 
 def _submitted(
-    jobs: dict[int, Subdivision], executor: Executor, limits: Limits
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    running: dict[Future[dict[str, Any]], int] = {}
+    jobs: dict[int, Subdivision], executor: Executor, summary: Summary[Result], limits: Limits
+) -> Iterator[tuple[int, Result]]:
+    running: dict[Future[Result], int] = {}
     try:
         for number, job in jobs.items():
-            running[executor.submit(_job, job, limits())] = number
+            running[executor.submit(_job, job, summary, limits())] = number
         while running:
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -334,78 +360,3 @@ def _submitted(
     finally:
         for future in running:
             future.cancel()
-
-
-def has_plan(folder: Path) -> bool:
-    """Return whether a folder holds jobs of an earlier run.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    bool
-    """
-    return (folder / PLAN).exists()
-
-
-PLAN = "plan.json"
-
-
-class _Folder:
-    """Finished jobs on disk: one npz file each, and a note of what they belong to."""
-
-    def __init__(self, path: Path, layout: Layout, inequalities: QMatrix, n_jobs: int) -> None:
-        self.path = path
-        text = json.dumps(
-            {
-                "format": "exactdim/regions-checkpoint",
-                "version": 1,
-                "networks": [layers_of(net) for net in layout.nets],
-                "inequalities": rationals(inequalities),
-                "jobs": n_jobs,
-            },
-            sort_keys=True,
-        )
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        note = path / PLAN
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if note.exists():
-                if json.loads(note.read_text(encoding="utf-8")).get("digest") != digest:
-                    raise InvalidInput(
-                        f"the checkpoint folder {path} belongs to another network, domain or "
-                        "version of exactdim; give another folder, or delete it"
-                    )
-            else:
-                if any(not file.name.startswith(".") for file in path.iterdir()):
-                    raise InvalidInput(
-                        f"{path} holds other files and no plan.json; give an empty or new folder"
-                    )
-                write_whole(note, json.dumps({"digest": digest, "jobs": n_jobs}) + "\n")
-        except (OSError, ValueError, AttributeError) as error:
-            if isinstance(error, InvalidInput):
-                raise
-            raise UnreadableFile(f"cannot use {path} as checkpoint folder: {error}") from None
-
-    def _file(self, number: int) -> Path:
-        return self.path / f"job-{number:05d}.npz"
-
-    def load(self, number: int) -> CellComplex | None:
-        """Return a finished job, or None if there is none or the file is damaged."""
-        try:
-            with np.load(self._file(number), allow_pickle=False) as arrays:
-                return CellComplex.from_arrays({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
-            return None
-
-    def save(self, number: int, part: CellComplex) -> None:
-        """Write a finished job; the file appears whole or not at all."""
-        target = self._file(number)
-        scratch = target.with_suffix(f".{os.getpid()}.tmp")
-        with open(scratch, "wb") as file:
-            np.savez(file, allow_pickle=False, **part.to_arrays())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, target)
