@@ -1,5 +1,6 @@
 """README's blocks run, and its table and commands are what the package does."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -76,5 +77,9 @@ def test_every_reason_is_in_the_format_and_in_the_checker():
 
 def test_the_example_in_the_format_is_accepted():
     text = (ROOT / "proofs_checks" / "FORMAT.md").read_text()
-    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    assert checker.check_text(example)
+    whole, region = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert checker.check_text(whole)
+    listed = json.loads(region)
+    net = exactdim.ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]], [[1]]], [[0, 0], [-1], None])
+    regions = exactdim.activation_regions(net, (-2, 2))
+    assert [list(regions.region_at(listed["point"]).pattern)] == listed["pattern"]

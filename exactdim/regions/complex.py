@@ -183,6 +183,7 @@ class RegionComplex(Sequence[Region]):
         self.layout = Layout(tuple(domain.restrict(net) for net in nets))
         self._exact = ExactForms(self.layout, enclosed(domain.inequalities))
         self._points = VertexTable(self.dimension)
+        self._signs: dict[int, tuple[WordArray, WordArray, WordArray]] = {}
 
     def __repr__(self) -> str:
         return f"<RegionComplex of {len(self)} activation regions in {self.domain}>"
@@ -329,12 +330,7 @@ class RegionComplex(Sequence[Region]):
         inside : boolean array
             Per inequality of the domain, whether it is strict.
         """
-        vertices = self.closure(k, face)[0]
-        cells = self.cells
-        pos, neg, walls = (
-            np.bitwise_or.reduce(words[vertices], axis=0)[None]
-            for words in (cells.pos, cells.neg, cells.walls)
-        )
+        pos, neg, walls = (words[face : face + 1] for words in self._words(k))
         bits = np.hstack([unpack(walls[:, i], 64)[0] for i in range(walls.shape[1])])
         enclosing = self.dimension + 1
         own = self.domain.inequalities.shape[0]
@@ -343,6 +339,15 @@ class RegionComplex(Sequence[Region]):
             self._mask_of(neg)[0],
             bits[enclosing : enclosing + own],
         )
+
+    def _words(self, k: int) -> tuple[WordArray, WordArray, WordArray]:
+        """Return the signs inside all k-faces, as words."""
+        found = self._signs.get(k)
+        if found is None:
+            cells = self.cells
+            pos, neg, walls = (cells.gathered(w, k) for w in (cells.pos, cells.neg, cells.walls))
+            self._signs[k] = found = pos, neg, walls
+        return found
 
     @cached_property
     def facet_cells(self) -> Ints:
@@ -428,6 +433,22 @@ class RegionComplex(Sequence[Region]):
                 for layer in range(net.depth - 1)
             ),
         ])
+
+    def form(self, column: int, mask: BoolArray) -> QMatrix:
+        """Return the pre-activation of one hidden neuron as an affine form, given a pattern.
+
+        Parameters
+        ----------
+        column : int
+            Its column in `patterns`.
+        mask : boolean array of shape (H,)
+
+        Returns
+        -------
+        QMatrix of shape (1, d + 1)
+        """
+        layer, unit = self.layout.unit(column)
+        return self._exact.of_layer(*self.layout.layer(layer), mask)[[unit]]
 
     def output_forms(self, mask: BoolArray, net: int = 0) -> QMatrix:
         """Return the outputs as affine forms, given a pattern.

@@ -83,6 +83,14 @@ class Layout:
         layer = bisect_right(self.ends, column) - 1
         return layer, column - self.ends[layer]
 
+    def layer(self, number: int) -> tuple[int, int]:
+        """Return (network, layer) of a hidden layer in the common numbering."""
+        for net, network in enumerate(self.nets):
+            if number < network.depth - 1:
+                return net, number
+            number -= network.depth - 1
+        raise IndexError("there are fewer hidden layers")
+
     def masks(self, words: WordArray) -> BoolArray:
         """Spell words, one row per cell and one column per block, as booleans per neuron.
 

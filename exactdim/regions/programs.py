@@ -195,7 +195,7 @@ class _Search:
     def form(self, unit: int, mask: BoolArray) -> QMatrix:
         """Return one pre-activation as an affine form, given the pattern of the layers below."""
         layer, number = self.layout.unit(unit)
-        return self.forms.of_layer(0, layer, mask)[[number]]
+        return self.forms.of_layer(*self.layout.layer(layer), mask)[[number]]
 
     def extensions(self, mask: BoolArray, point: Point) -> Iterator[tuple[BoolArray, Point]]:
         """Yield the patterns that start with a mask, whose region the point lies in."""

@@ -271,21 +271,23 @@ class ExactForms:
         network, start = self.layout.nets[net], self.layout.starts[net]
         end = start + sum(network.widths[1 : layer + 1])
         key = (net, layer, np.packbits(mask[start:end]).tobytes())
-        if key not in self._cache:
-            if len(self._cache) > CACHED_CELLS:
-                self._cache.clear()
-            if layer:
-                h = self._forms(net, layer - 1, mask)[0]
-                on = mask[end - network.widths[layer] : end]
-                h = h.masked(np.repeat(on[:, None], self.d + 1, axis=1))
-            else:
-                h = self._inputs
-            z = network.weights[layer] @ h
-            bias = network.biases[layer]
-            if bias is not None:
-                z += QMatrix.hstack([QMatrix.zeros(bias.shape[1], self.d), bias.T])
-            self._cache[key] = z, _integer_rows(z)
-        return self._cache[key]
+        found = self._cache.get(key)
+        if found is not None:
+            return found
+        if layer:
+            h = self._forms(net, layer - 1, mask)[0]
+            on = mask[end - network.widths[layer] : end]
+            h = h.masked(np.repeat(on[:, None], self.d + 1, axis=1))
+        else:
+            h = self._inputs
+        z = network.weights[layer] @ h
+        bias = network.biases[layer]
+        if bias is not None:
+            z += QMatrix.hstack([QMatrix.zeros(bias.shape[1], self.d), bias.T])
+        if len(self._cache) > CACHED_CELLS:
+            self._cache.clear()
+        self._cache[key] = found = z, _integer_rows(z)
+        return found
 
 
 CACHED_CELLS = 20_000
