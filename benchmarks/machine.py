@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,19 @@ def gemm_rate(n: int = 3000) -> float:
     return 2 * n**3 / min(seconds)
 
 
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def describe() -> dict:
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("numpy", "python-flint", "torch")},
+        "versions": {name: installed(name) for name in ("numpy", "python-flint", "torch")},
         "gemm_gflops": round(gemm_rate() / 1e9, 1),
     }
 

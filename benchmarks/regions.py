@@ -163,7 +163,8 @@ def against_peers() -> None:
                 row[f"times_{peer}"] = round(needed / seconds, 2)
             results.append(row)
             print(row, flush=True)
-    machine.save("regions", results)
+    peers = {name: machine.installed(name) for name in PEERS}
+    machine.save("regions", [{"peers": peers}, *results])
 
 
 def growth() -> None:

@@ -391,10 +391,11 @@ class RegionComplex(Sequence[Region]):
         -------
         ExactPoint
         """
-        rows = self.cells.vertex_rows[number]
-        return self._points.exact(
-            number, [(self._row(r), int(self.cells.row_at_infinity[r])) for r in rows.tolist()]
-        )
+        return self._points.exact(number, lambda: self._rows_at(number))
+
+    def _rows_at(self, vertex: int) -> list[tuple[list[int], int]]:
+        rows, at_infinity = self.cells.vertex_rows[vertex], self.cells.row_at_infinity
+        return [(self._row(row), int(at_infinity[row])) for row in rows.tolist()]
 
     def _row(self, row: int) -> list[int]:
         cells = self.cells

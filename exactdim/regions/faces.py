@@ -191,6 +191,7 @@ class PlaceVertices(Protocol):
         pos: WordArray,
         neg: WordArray,
         open_: WordArray,
+        bit: np.uint64,
     ) -> tuple[WordArray, WordArray]:
         """Return the signs of all functions at the new vertices.
 
@@ -206,6 +207,8 @@ class PlaceVertices(Protocol):
             Signs that follow from those at the ends.
         open_ : uint64 array of shape (n,)
             Functions with opposite signs at the two ends: their sign in between is open.
+        bit : uint64
+            The function that cuts the edges.
         """
         ...
 
@@ -337,7 +340,7 @@ class FaceLattice:
         pos, neg = self.faces[1].pos.view[edges], self.faces[1].neg.view[edges]
         both = pos & neg  # an affine function has one sign inside an edge, unless the ends differ
         signs = place(
-            ends.reshape(-1, 2), new.parent, meeting, pos & ~both, neg & ~both, both & ~bit
+            ends.reshape(-1, 2), new.parent, meeting, pos & ~both, neg & ~both, both & ~bit, bit
         )
         nothing = np.zeros(len(edges), np.int32)
         self.faces[0].add(signs, nothing, nothing[:0], new.parent, meeting, new.shared)

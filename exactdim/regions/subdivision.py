@@ -84,6 +84,9 @@ class Subdivision:
         self._below = AffineForms.coordinates(d)
         self._layer: list[AffineForms] = []
         self._forms: AffineForms | None = None
+        # forms whose M-part is known to be zero, or not to be, at each vertex at infinity
+        self._flat = Growing(np.zeros(d + 1, np.uint64))
+        self._steep = Growing(np.zeros(d + 1, np.uint64))
         for i in range(d + 1, self.inequalities.shape[0]):
             self._cut_off(i)
             if not self.lattice.n_cells:
@@ -279,27 +282,35 @@ class Subdivision:
         pos: WordArray,
         neg: WordArray,
         open_: WordArray,
+        bit: np.uint64,
     ) -> tuple[WordArray, WordArray]:
         """Place new vertices; see `faces.PlaceVertices`."""
         first = len(self.vertices)
         self.vertices.add(self.rows, meeting)
         for words in itertools.chain(self.walls, *self.signs):
             words.append(words.view[ends[:, 0]] | words.view[ends[:, 1]])
+        self._place_at_infinity(first, ends, bit)
         forms = self._forms
         assert forms is not None
         which, unit = np.nonzero(unpack(open_, forms.form.shape[2]))
         if len(which):
-            cell = parent[which]
-            vertex = first + which
-            above, below = self.vertices.signs(
-                vertex, forms.form[cell, :, unit], forms.error[cell, :, unit]
-            )
-            for i in np.flatnonzero(~(above | below)):
+            cell, vertex = parent[which], first + which
+            form, error = forms.form[cell, :, unit], forms.error[cell, :, unit]
+            above, below, level = self.vertices.signs(vertex, form, error)
+            bits = np.uint64(1) << unit.astype(np.uint64)
+            infinite = self.vertices.x.view[vertex, self.d] == 0
+            for words, some in ((self._flat, level), (self._steep, (above | below) & ~level)):
+                np.bitwise_or.at(words.view, vertex[some & infinite], bits[some & infinite])
+            level = (self._flat.view[vertex] & bits) != 0
+            if level.any():
+                above[level], below[level] = self.vertices.finite_signs(
+                    self.rows, meeting[which[level]], form[level], error[level]
+                )
+            for i in np.flatnonzero(~(above | below)).tolist():
                 sign = self._exact_sign(
                     int(vertex[i]), meeting[which[i]], int(cell[i]), int(unit[i])
                 )
                 above[i], below[i] = sign > 0, sign < 0
-            bits = np.uint64(1) << unit.astype(np.uint64)
             pos, neg = pos.copy(), neg.copy()
             np.bitwise_or.at(pos, which[above], bits[above])
             np.bitwise_or.at(neg, which[below], bits[below])
@@ -311,30 +322,60 @@ class Subdivision:
         assert forms is not None
         n, units = len(self.vertices), forms.form.shape[2]
         pos, neg = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+        infinite = self.vertices.x.view[:, self.d] == 0
+        self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
         parent = self.lattice.faces[0].parent.view
         meeting = self.lattice.faces[0].normals.view
         step = max(1, CHUNK // (units * (self.d + 1)))
         for start in range(0, n, step):
             some = np.arange(start, min(start + step, n))
             cell = parent[some]
-            above, below = self.vertices.signs(some, forms.form[cell], forms.error[cell])
-            for i, unit in np.argwhere(~(above | below)):
-                sign = self._exact_sign(int(some[i]), meeting[some[i]], int(cell[i]), int(unit))
+            above, below, level = self.vertices.signs(some, forms.form[cell], forms.error[cell])
+            steep = (above | below) & ~level
+            self._flat.view[some] = np.where(infinite[some], pack(level), np.uint64(0))
+            self._steep.view[some] = np.where(infinite[some], pack(steep), np.uint64(0))
+            for i, unit in np.argwhere(~(above | below)).tolist():
+                vertex = start + i
+                sign = self._exact_sign(vertex, meeting[vertex], int(cell[i]), unit)
                 above[i, unit], below[i, unit] = sign > 0, sign < 0
             pos[some], neg[some] = pack(above), pack(below)
         return pos, neg
+
+    def _place_at_infinity(self, first: int, ends: IntArray, bit: np.uint64) -> None:
+        """Find out which forms have a vanishing M-part at new vertices.
+
+        That of a form which has none at either end of the edge vanishes. If the form that cuts the
+        edge has none at one end only, the cut has the M-part of that end: it is there that the
+        form, which is of the size of M at the other end, is zero.
+        """
+        flat, steep = self._flat.view[ends], self._steep.view[ends]
+        new_flat, new_steep = flat[:, 0] & flat[:, 1], np.zeros(len(ends), np.uint64)
+        for near, far in ((0, 1), (1, 0)):
+            here = (flat[:, near] & steep[:, far] & bit) != 0
+            new_flat = np.where(here, flat[:, near], new_flat)
+            new_steep = np.where(here, steep[:, near], new_steep)
+        finite = self.vertices.x.view[first:, self.d] != 0
+        self._flat.append(np.where(finite, np.uint64(0), new_flat))
+        self._steep.append(np.where(finite, np.uint64(0), new_steep))
 
     def _exact_sign(self, vertex: int, meeting: IntArray, cell: int, unit: int) -> int:
         """Decide one sign in rational arithmetic: of a unit of the current block, on a cell."""
         self.n_exact += 1
         point = self.exact_vertex(vertex, meeting)
         if len(self.history) == self.block:  # still cutting out the domain
-            return point.sign(self.exact.walls[self._domain_row])
-        return point.sign(self.exact.row(self.block, self.history[self.block][cell], unit))
+            form = self.exact.walls[self._domain_row]
+        else:
+            form = self.exact.row(self.block, self.history[self.block][cell], unit)
+        if not point.is_finite:
+            words = self._steep if point.slope(form) else self._flat
+            words.view[vertex] |= np.uint64(1 << unit)
+        return point.sign(form)
 
     def exact_vertex(self, vertex: int, meeting: IntArray) -> ExactPoint:
         """Return the exact coordinates of a vertex, given the rows that meet there."""
-        return self.vertices.exact(vertex, [self._exact_row(row) for row in meeting.tolist()])
+        return self.vertices.exact(
+            vertex, lambda: [self._exact_row(row) for row in meeting.tolist()]
+        )
 
     def _exact_row(self, row: int) -> tuple[list[int], int]:
         rows = self.rows

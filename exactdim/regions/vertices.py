@@ -10,7 +10,7 @@ that vanishes, of its constant part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -63,6 +63,8 @@ class AffineForms:
             flat = self.form[:, part].reshape(-1, units), self.error[:, part].reshape(-1, units)
             with np.errstate(all="ignore"):
                 z, bound = affine_with_error(W, bias, *flat)
+            if part.stop == -1:  # where all units are off, there is no gradient, and no doubt
+                bound[~((flat[0] != 0) | (flat[1] != 0)).any(axis=1)] = 0.0
             form[:, part] = z.reshape(cells, -1, len(W))
             error[:, part] = bound.reshape(cells, -1, len(W))
         return AffineForms(form, error)
@@ -193,10 +195,13 @@ class ExactPoint:
         """Return the M-part."""
         return tuple(Fraction(x, self.scale) for x in self.infinite)
 
-    def sign(self, form: Sequence[int], at_infinity: int = 0) -> int:
+    def slope(self, form: Sequence[int]) -> int:
+        """Return the M-part of an integer form, times a positive number."""
+        return sum(g * b for g, b in zip(form, self.infinite, strict=False))
+
+    def sign(self, form: Sequence[int]) -> int:
         """Return the sign of an integer form: -1, 0 or 1."""
-        m = sum(g * b for g, b in zip(form, self.infinite, strict=False)) + at_infinity * self.scale
-        value = m or (
+        value = self.slope(form) or (
             sum(g * a for g, a in zip(form, self.finite, strict=False)) + form[-1] * self.scale
         )
         return (value > 0) - (value < 0)
@@ -360,6 +365,35 @@ def _inverses(matrices: FloatArray) -> FloatArray:
         return out
 
 
+def _common_zero(
+    rows: Rows, meeting: IntArray, infinite: BoolArray, direction: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Solve for the common zeros of rows, or for their M-parts, with room for one coordinate more.
+
+    Parameters
+    ----------
+    rows : Rows
+    meeting : int32 array of shape (n, d)
+    infinite : boolean array of shape (n,)
+        Where the M-part is meant, the solution with `direction` on the right.
+    direction : float array of shape (n, d)
+
+    Returns
+    -------
+    x, bound : arrays of shape (n, d + 1)
+    """
+    n, d = meeting.shape
+    form, error = rows.form.view[meeting], rows.error.view[meeting]
+    right = np.where(infinite[:, None], direction, -form[:, :, d])
+    right_error = np.where(infinite[:, None], 0.0, error[:, :, d])
+    x, bound = np.zeros((n, d + 1)), np.zeros((n, d + 1))
+    with np.errstate(all="ignore"):
+        x[:, :d], bound[:, :d] = _solve_with_error(
+            form[:, :, :d], error[:, :, :d], right, right_error
+        )
+    return x, bound
+
+
 class VertexTable:
     """Coordinates of the vertices of a complex.
 
@@ -390,46 +424,62 @@ class VertexTable:
 
     def add(self, rows: Rows, meeting: IntArray) -> None:
         """Append the common zeros of d rows each."""
-        n, d = meeting.shape
         m = rows.at_infinity.view[meeting]
         infinite: BoolArray = np.asarray(m.any(axis=1))
-        form, error = rows.form.view[meeting], rows.error.view[meeting]
-        right = np.where(infinite[:, None], -m.astype(float), -form[:, :, d])
-        right_error = np.where(infinite[:, None], 0.0, error[:, :, d])
-        x, bound = np.zeros((n, d + 1)), np.zeros((n, d + 1))
-        with np.errstate(all="ignore"):
-            x[:, :d], bound[:, :d] = _solve_with_error(
-                form[:, :, :d], error[:, :, :d], right, right_error
-            )
-        x[:, d] = ~infinite
+        x, bound = _common_zero(rows, meeting, infinite, -m.astype(float))
+        x[:, self.d] = ~infinite
         self.x.append(x)
         self.error.append(bound)
 
     def signs(
         self, vertices: Ints, form: FloatArray, error: FloatArray
-    ) -> tuple[BoolArray, BoolArray]:
+    ) -> tuple[BoolArray, BoolArray, BoolArray]:
         """Find the signs that floats settle; forms as in `_value_with_error`.
 
         Returns
         -------
         positive, negative : boolean arrays
             The sign is open where neither holds.
+        level : boolean array
+            Where the form is constant, so that it has this sign also at infinity.
         """
         with np.errstate(all="ignore"):
             value, bound = _value_with_error(
                 form, error, self.x.view[vertices], self.error.view[vertices]
             )
-            return value > bound, value < -bound
+            above, below = value > bound, value < -bound
+        level = np.zeros_like(above)
+        doubtful = np.nonzero(~(above | below))
+        forms = np.moveaxis(form, 1, -1)[doubtful], np.moveaxis(error, 1, -1)[doubtful]
+        constant = ~((forms[0] != 0) | (forms[1] != 0))[:, : self.d].any(axis=1)
+        value, bound = forms[0][:, self.d], forms[1][:, self.d]
+        level[doubtful] = constant & (np.abs(value) > bound)
+        above[doubtful] = level[doubtful] & (value > 0)
+        below[doubtful] = level[doubtful] & (value < 0)
+        return above, below, level
 
-    def exact(self, vertex: int, rows: Sequence[tuple[Sequence[int], int]]) -> ExactPoint:
+    def finite_signs(
+        self, rows: Rows, meeting: IntArray, form: FloatArray, error: FloatArray
+    ) -> tuple[BoolArray, BoolArray]:
+        """Find signs as `signs` does, of the finite parts of the common zeros of some rows."""
+        nowhere = np.zeros(len(meeting), np.bool_)
+        x, bound = _common_zero(rows, meeting, nowhere, np.zeros(meeting.shape))
+        x[:, self.d] = 1.0
+        with np.errstate(all="ignore"):
+            value, doubt = _value_with_error(form, error, x, bound)
+            return value > doubt, value < -doubt
+
+    def exact(
+        self, vertex: int, rows: Callable[[], Sequence[tuple[Sequence[int], int]]]
+    ) -> ExactPoint:
         """Solve for one vertex exactly.
 
         Parameters
         ----------
         vertex : int
             Its number, under which the answer is kept.
-        rows : sequence of (sequence of int, int)
-            d forms with integer coefficients, each with its factor of M.
+        rows : callable
+            Gives d forms with integer coefficients, each with its factor of M, if they are needed.
 
         Returns
         -------
@@ -437,10 +487,10 @@ class VertexTable:
         """
         point = self._exact.get(vertex)
         if point is None:
-            d = self.d
-            matrix = QMatrix.from_integers([x for form, _ in rows for x in form[:d]], 1, (d, d))
-            right = QMatrix.from_integers([-x for form, m in rows for x in (form[d], m)], 1, (d, 2))
-            solution = matrix.solve(right)
+            d, meeting = self.d, rows()
+            matrix = QMatrix.from_integers([x for form, _ in meeting for x in form[:d]], 1, (d, d))
+            ends = [-x for form, m in meeting for x in (form[d], m)]
+            solution = matrix.solve(QMatrix.from_integers(ends, 1, (d, 2)))
             numbers = solution.numerators()
             point = ExactPoint(solution.denominator, tuple(numbers[::2]), tuple(numbers[1::2]))
             self._exact[vertex] = point
