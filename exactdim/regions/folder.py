@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from exactdim.regions.layout import Layout
 __all__ = ["JobFolder", "has_plan"]
 
 PLAN = "plan.json"
+DIGEST_BYTES = 32
+"""Length of the SHA-256 digest at the end of each file."""
 
 
 def has_plan(folder: Path) -> bool:
@@ -37,7 +39,7 @@ def has_plan(folder: Path) -> bool:
 
 
 class JobFolder:
-    """Finished jobs on disk: one npz file each, and a note of what they belong to.
+    """Finished jobs on disk: an npz file and its digest each, and a note of what they belong to.
 
     Attributes
     ----------
@@ -47,16 +49,12 @@ class JobFolder:
 
     def __init__(self, path: Path, layout: Layout, inequalities: QMatrix, n_jobs: int) -> None:
         self.path = path
-        text = json.dumps(
-            {
-                "format": "exactdim/regions-checkpoint",
-                "version": 1,
-                "networks": [layers_of(net) for net in layout.nets],
-                "inequalities": rationals(inequalities),
-            },
-            sort_keys=True,
-        )
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        problem = {
+            "format": "exactdim/regions-checkpoint",
+            "version": 1,
+            "networks": [layers_of(net) for net in layout.nets],
+            "inequalities": rationals(inequalities),
+        }
         note = path / PLAN
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -65,19 +63,19 @@ class JobFolder:
                     raise InvalidInput(
                         f"{path} holds other files and no {PLAN}; give an empty or new folder"
                     )
-                plan = {"digest": digest, "jobs": n_jobs}
+                plan = {"jobs": n_jobs, "digest": _digest(problem, n_jobs)}
                 write_whole(note, json.dumps(plan) + "\n")
             plan = json.loads(note.read_text(encoding="utf-8"))
-            if plan["digest"] != digest:
-                raise InvalidInput(
-                    f"the checkpoint folder {path} belongs to another network, domain or version "
-                    "of exactdim; give another folder, or delete it"
-                )
-            self.n_jobs = int(plan["jobs"])
+            self.n_jobs, self._plan = plan["jobs"], plan["digest"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InvalidInput):
                 raise
             raise UnreadableFile(f"cannot use {path} as checkpoint folder: {error}") from None
+        if self._plan != _digest(problem, self.n_jobs):
+            raise InvalidInput(
+                f"the checkpoint folder {path} belongs to another network, domain or version of "
+                "exactdim, or is damaged; give another folder, or delete it"
+            )
 
     def _file(self, number: int) -> Path:
         return self.path / f"job-{number:05d}.npz"
@@ -85,17 +83,33 @@ class JobFolder:
     def load(self, number: int) -> CellComplex | None:
         """Return a finished job, or None if there is none or the file is damaged."""
         try:
-            with np.load(self._file(number), allow_pickle=False) as arrays:
-                return CellComplex.from_arrays({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+            data = self._file(number).read_bytes()
+        except OSError:
             return None
+        contents, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+        if self._seal(number, contents) != digest:
+            return None
+        with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
+            return CellComplex.from_arrays({name: arrays[name] for name in arrays.files})
 
     def save(self, number: int, part: CellComplex) -> None:
         """Write a finished job; the file appears whole or not at all."""
         target = self._file(number)
-        scratch = target.with_suffix(f".{os.getpid()}.tmp")
+        scratch = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        contents = io.BytesIO()
+        np.savez(contents, allow_pickle=False, **part.to_arrays())
         with open(scratch, "wb") as file:
-            np.savez(file, allow_pickle=False, **part.to_arrays())
+            file.write(contents.getvalue())
+            file.write(self._seal(number, contents.getvalue()))
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, target)
+
+    def _seal(self, number: int, contents: bytes) -> bytes:
+        """Return the digest that ends the file of a job of this computation."""
+        return hashlib.sha256(f"{self._plan} {number} ".encode() + contents).digest()
+
+
+def _digest(problem: dict[str, object], n_jobs: object) -> str:
+    text = json.dumps({**problem, "jobs": n_jobs}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -132,6 +132,7 @@ def complexes(
             waiting[number] = job
             continue
         regions += kept.n_cells
+        limits.check(regions)
         yield kept
     budget_now = limits.after(regions)
     for number, part in _results(waiting, executor, _whole, budget_now, len(jobs), progress):
@@ -176,7 +177,7 @@ def _start(layout: Layout, inequalities: QMatrix, limits: Budget) -> Subdivision
             "(Domain.plane, Domain.segment), set max_regions or max_seconds to try it on a small "
             "domain, or go through single regions (regions.programs.iter_patterns)"
         )
-    start = Subdivision(layout, inequalities)
+    start = Subdivision(layout, inequalities, limits.check)
     if not start.n_cells:
         raise InvalidInput(
             "the domain has no interior point: its inequalities contradict each other, or leave "
@@ -303,10 +304,10 @@ def _results(
     for number, result in results:
         done += 1
         regions += result if isinstance(result, int) else result.n_cells
+        yield number, result  # before anything else, so that it is kept
         limits.check(regions)
         if progress:
             progress(done, total, f"{limits.known + regions} regions")
-        yield number, result
 
 
 Limits: TypeAlias = Callable[[], "tuple[int | None, float | None, int]"]

@@ -70,6 +70,14 @@ class Region:
         self.complex = whole
         self.index = index
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Region):
+            return NotImplemented
+        return self.complex is other.complex and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash((id(self.complex), self.index))
+
     def __repr__(self) -> str:
         return f"<Region {self.index}: {' '.join(self.pattern)}>"
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import heapq
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -56,11 +57,24 @@ class Subdivision:
     rows : Rows
     block : int
         The next block of neurons to cut with.
-    words : list of uint64 arrays
-        Per block so far the signs of the vertices, as pairs (positive, negative).
+    signs : list of pairs of Growing
+        Per finished block the signs (positive, negative) of the neurons at the vertices.
+
+    Parameters
+    ----------
+    layout : Layout
+    inequalities : QMatrix of shape (m, d + 1)
+        The domain.
+    check : callable, optional
+        Called while the domain is cut out; may stop the work by an exception.
     """
 
-    def __init__(self, layout: Layout, inequalities: QMatrix) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        inequalities: QMatrix,
+        check: Callable[[int], None] = lambda _: None,
+    ) -> None:
         d = inequalities.shape[1] - 1
         self.layout, self.d = layout, d
         self.inequalities = enclosed(inequalities)
@@ -89,6 +103,7 @@ class Subdivision:
         self._steep = Growing(np.zeros(d + 1, np.uint64))
         for i in range(d + 1, self.inequalities.shape[0]):
             self._cut_off(i)
+            check(0)
             if not self.lattice.n_cells:
                 return
 
@@ -97,7 +112,9 @@ class Subdivision:
     def _cut_off(self, row: int) -> None:
         """Keep the part of the complex where one inequality of the domain holds."""
         exact = self.exact.walls[row]
+        word, place = self.walls[row // BITS], np.uint64(row % BITS)
         if not any(exact[: self.d]):
+            word.view[:] |= np.uint64(1) << place  # no face lies on it
             if exact[self.d] < 0:
                 self._keep_cells(np.zeros(len(self.lattice.faces[self.d]), np.bool_))
             return
@@ -109,8 +126,7 @@ class Subdivision:
         self.lattice.set_signs(*self._vertex_signs())
         bit = np.uint64(1)
         self.lattice.cut(bit, np.full(1, number, np.int32), self._place)
-        inside = self.lattice.faces[0].pos.view & bit
-        self.walls[row // BITS].view[:] |= inside << np.uint64(row % BITS)
+        word.view[:] |= (self.lattice.faces[0].pos.view & bit) << place
         self.lattice.compact()
         cells = self.lattice.faces[self.d]
         self._keep_cells((cells.neg.view & bit) == 0)
