@@ -31,6 +31,11 @@ def test_a_whole_run_loads_nothing_heavy():
         "ed.verify(ed.local_dimension(net, [[1, 2]]).certificate())"
     )
     assert loaded_by(statement) == []
+    statement = (
+        "import exactdim as ed; net = ed.ReLUNetwork.random((2, 2, 1), seed=0); "
+        "ed.verify(ed.activation_regions(net).certificate()); ed.same_function(net, net)"
+    )
+    assert loaded_by(statement) == []
 
 
 @pytest.mark.parametrize("package", HEAVY)
