@@ -11,6 +11,7 @@ settings.register_profile("large", max_examples=3000, **common)
 
 def pytest_addoption(parser):
     parser.addoption("--large", action="store_true", help="large sizes: minutes to hours")
+    parser.addoption("--many", action="store_true", help="ten times as many random networks")
 
 
 def pytest_configure(config):
@@ -21,3 +22,8 @@ def pytest_configure(config):
 @pytest.fixture
 def large(request) -> bool:
     return bool(request.config.getoption("--large"))
+
+
+@pytest.fixture
+def many(request) -> bool:
+    return bool(request.config.getoption("--many"))
