@@ -40,6 +40,12 @@ class Domain:
     origin: QMatrix | None = None
     directions: QMatrix | None = None
 
+    def __post_init__(self) -> None:
+        rows = self.inequalities.tolist()
+        if not all(any(row) for row in rows):  # 0 >= 0 says the same as 1 >= 0, which is strict
+            telling = [row if any(row) else [*row[:-1], Fraction(1)] for row in rows]
+            object.__setattr__(self, "inequalities", QMatrix(telling))
+
     # -- making one ---------------------------------------------------------------------------
 
     @classmethod
