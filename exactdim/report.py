@@ -210,11 +210,16 @@ def print_json(
     write(json.dumps(report))
 
 
+def plural(n: int, noun: str) -> str:
+    """Return a number with a noun in the right form."""
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
 def print_regions(found: RegionComplex, linear: int | None) -> None:
     """Print what was found about activation regions."""
-    write(f"{len(found)} activation regions in {found.domain}")
+    write(f"{plural(len(found), 'activation region')} in {found.domain}")
     if linear is not None:
-        write(f"  {linear} linear regions")
+        write(f"  {plural(linear, 'linear region')}")
     write(f"  {int(found.bounded.sum())} bounded, {int((~found.bounded).sum())} unbounded")
     counts = ", ".join(f"{n} of dimension {k}" for k, n in enumerate(found.face_counts))
     write(fill(f"  faces: {counts}", _width(), subsequent_indent="    "))

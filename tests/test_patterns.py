@@ -130,7 +130,7 @@ def test_the_float_bound_is_needed():
     """Without the error bound the float sign is wrong: the test above can fail."""
     W, b = np.array([[1e16, 1.0, -1e16]]), np.zeros(1)
     h = np.array([[1.0, 1.0 / 3, 1.0]])
-    z, bound = patterns._affine_with_error(W, b, h, np.zeros_like(h))
+    z, bound = patterns.affine_with_error(W, b, h, np.zeros_like(h))
     assert abs(z[0, 0] - 1 / 3) <= bound[0, 0]
     assert bound[0, 0] > abs(z[0, 0]) or abs(z[0, 0] - 1 / 3) < 1e-3
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 BOX = (-1, 1)
 PLANE = ed.ReLUNetwork.random((2, 24, 8, 1), seed=0)
-SPACE = ed.ReLUNetwork.random((3, 8, 6, 1), seed=1)
+SPACE = ed.ReLUNetwork.random((3, 6, 5, 1), seed=1)
 LARGE = ed.ReLUNetwork.random((3, 60, 40, 1), seed=0)  # about a second
 
 
@@ -328,6 +328,28 @@ def test_killed_again_and_again(whole, tmp_path):
     assert ed.count_regions(PLANE, BOX, checkpoint=folder) == len(whole)
 
 
+def test_no_worker_outlives_a_killed_run(tmp_path):
+    """Nobody is left to tell the workers that they are not needed any more."""
+    arguments = [str(tmp_path / "c"), "1000", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED_RUN, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        process.stdout.readline()  # a job is done
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait(60)
+        _, alive = psutil.wait_procs(workers, timeout=15)
+        assert not alive
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+
+
 # -- checkpoint folders -----------------------------------------------------------------------
 
 
@@ -456,7 +478,7 @@ def options_for(kind, tmp_path):
 def test_max_regions(kind, tmp_path, whole):
     """Every limit that is too low is reported as such, with a count that is true."""
     n = len(whole)
-    limits = (1, 2, 30, n // 2, n - 1) if kind == "processes" else (*range(1, n, n // 40), n - 1)
+    limits = (1, 2, 30, n // 2, n - 1) if kind == "processes" else (*range(1, n, n // 10), n - 1)
     for find in (ed.count_regions, ed.activation_regions):
         for limit in limits:
             shutil.rmtree(tmp_path / "c", ignore_errors=True)

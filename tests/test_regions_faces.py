@@ -692,7 +692,7 @@ def test_max_seconds(executor, tmp_path):
     for folder in (None, tmp_path):
         with pytest.raises(errors.BudgetExceeded, match="max_seconds") as caught:
             ed.count_regions(net, max_seconds=0.02, executor=executor, checkpoint=folder)
-        assert 1 <= caught.value.at_least <= 16264
+        assert 0 <= caught.value.at_least <= 16264
     small = common_network("2,8,8,1")
     assert ed.count_regions(small, max_seconds=1000, executor=executor) == 135
 

@@ -614,8 +614,8 @@ def test_the_bound_is_that_of_the_host(seed, n):
     rng = np.random.default_rng(seed)
     W, b, h = rng.standard_normal((4, n)), rng.standard_normal(4), rng.standard_normal((3, n))
     error = np.abs(rng.standard_normal((3, n))) * 1e-12
-    _, expected = host_patterns._affine_with_error(W, b, h, error)
-    _, found = host_patterns._affine_with_error(*map(torch.from_numpy, (W, b, h, error)))
+    _, expected = host_patterns.affine_with_error(W, b, h, error)
+    _, found = host_patterns.affine_with_error(*map(torch.from_numpy, (W, b, h, error)))
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
 

@@ -28,10 +28,12 @@ from exactdim.regions.complex import activation_regions, count_regions
 from exactdim.regions.domain import Domain, as_domain
 from exactdim.regions.equality import same_function
 from exactdim.regions.folder import has_plan
+from exactdim.regions.graph import write_graph
 from exactdim.regions.jobs import Workers
 from exactdim.report import (
     comparison_json,
     note,
+    plural,
     print_json,
     print_regions,
     regions_json,
@@ -39,6 +41,8 @@ from exactdim.report import (
 )
 
 Text = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+PICTURES = (".svg", ".png", ".pdf")
+
 Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -113,11 +117,19 @@ def regions(
     start = time.perf_counter()
     for file in (out, plot, graph):
         check_writable(file)
+    if plot is not None and plot.suffix not in PICTURES:
+        raise InvalidInput(f"cannot draw {plot}: give a file that ends in {', '.join(PICTURES)}")
+    if graph is not None and graph.suffix != ".graphml":
+        raise InvalidInput(f"cannot write {graph}: the graph is written as GraphML, to .graphml")
     if count and (out or plot or graph or linear):
         raise InvalidInput("--count keeps no regions: leave it out for --out, --plot, --graph")
     _check_checkpoint(checkpoint, resume)
     network = read_network(net)
     domain = read_domain(network, box, polytope, slice, everywhere=all)
+    if plot is not None and domain.dimension > 2:
+        raise InvalidInput(
+            f"--plot draws one or two dimensions, not {domain.dimension}; choose a plane with --slice"
+        )
     with shown_progress(json or quiet) as progress, workers(jobs, scheduler) as executor:
         if count:
             number = count_regions(
@@ -132,7 +144,7 @@ def regions(
             if json:
                 print_json("regions", "proved", {"regions": number}, start=start)
             else:
-                write(f"{number} activation regions in {domain}")
+                write(f"{plural(number, 'activation region')} in {domain}")
             return OK
         found = activation_regions(
             network,
@@ -144,23 +156,21 @@ def regions(
             progress=progress,
         )
     pieces = len(found.linear_regions()) if linear else None
-    if json:
-        print_json("regions", "proved", regions_json(found, pieces), certificate=out, start=start)
-    else:
-        print_regions(found, pieces)
     if plot is not None:
         from exactdim.viz import plot_regions, save_figure
 
         save_figure(plot_regions(found, color=color), plot)
-        note(f"picture: {plot}")
     if graph is not None:
-        from exactdim.regions.graph import write_graph
-
         write_graph(found, graph)
-        note(f"graph: {graph}")
     if out is not None:
         found.certificate().save(out)
-        note(f"certificate: {out}")
+    if json:
+        print_json("regions", "proved", regions_json(found, pieces), certificate=out, start=start)
+    else:
+        print_regions(found, pieces)
+    for what, file in (("picture", plot), ("graph", graph), ("certificate", out)):
+        if file is not None:
+            note(f"{what}: {file}")
     return OK
 
 
@@ -226,6 +236,8 @@ def same(
             executor=executor,
             progress=progress,
         )
+    if out is not None:
+        answer.certificate().save(out)
     if json:
         status = "equal" if answer else "different"
         print_json("same", status, comparison_json(answer), certificate=out, start=start)
@@ -238,7 +250,6 @@ def same(
         for name, value in zip((a, b), answer.values, strict=True):
             write(f"  {name}: ({', '.join(map(str, value))})")
     if out is not None:
-        answer.certificate().save(out)
         note(f"certificate: {out}")
     return OK if answer else DISAGREES
 
@@ -255,16 +266,16 @@ def read_domain(
     everywhere: bool,
 ) -> Domain:
     """Read the options that say where to look."""
-    if everywhere and (box or polytope):
+    if everywhere and (box is not None or polytope):
         raise InvalidInput("--all is the whole space: leave out --box and --polytope")
-    if box and polytope:
+    if box is not None and polytope:
         raise InvalidInput("give --box or --polytope, not both")
     points = None if flat is None else read_batch(flat)
     d = net.widths[0] if points is None else points.shape[0] - 1
     if d < 1:
         raise InvalidInput(f"{flat} has one point; a slice needs the origin and a point per axis")
     inside = Domain.everywhere(d)
-    if box:
+    if box is not None:
         inside = as_domain(_ranges(box), d)
     elif polytope:
         inside = _read_polytope(polytope)
@@ -289,7 +300,7 @@ def _read_polytope(path: Path) -> Domain:
     import json
 
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), parse_float=str)  # 0.1 is 1/10
         rows, bounds = data["A"], data["b"]
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {path}: {error}") from None

@@ -126,6 +126,8 @@ class Domain:
         Domain(polyhedron in R^2 with 3 inequalities)
         """
         left = QMatrix(A, name="A")
+        if isinstance(b, str) or not hasattr(b, "__iter__"):
+            raise ShapeMismatch(f"b is {b!r:.40}; give a list with one number per row of A")
         right = [to_fraction(x, where=f" at [{i}] of b") for i, x in enumerate(b)]
         if left.shape[0] != len(right):
             raise ShapeMismatch(f"A has {left.shape[0]} rows and b {len(right)} numbers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -321,10 +322,19 @@ def _candidates(regions: RegionComplex, best: Fraction) -> list[int]:
             sure = max(sure, float(np.nan_to_num(apart - doubt, nan=0.0, posinf=0.0).max()))
             upper = (apart + doubt).max(axis=1)
             bound[start : start + step] = np.where(np.isnan(upper), np.inf, upper)
-    # `sure` is a difference that one of these vertices certainly has
-    possible = np.flatnonzero((bound >= sure) & ~(bound < float(best) * (1 - 2.0**-50)))
+    # one of these vertices certainly has the difference `sure`, and an earlier one has `best`
+    known = max(sure, _below(best))
+    possible = np.flatnonzero(~(bound < known))
     order = np.argsort(-bound[possible], kind="stable")
     return [int(vertex) for vertex in vertices[possible[order]]]
+
+
+def _below(number: Fraction) -> float:
+    """Return a float that is not above a rational number."""
+    try:
+        return float(number) * (1 - 2.0**-50) if number > 0 else -1.0
+    except OverflowError:
+        return sys.float_info.max
 
 
 def _outputs(net: ReLUNetwork, x: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:

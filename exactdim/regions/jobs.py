@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -18,8 +21,9 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.errors import InvalidInput, TooLarge
@@ -52,6 +56,9 @@ FORM_BYTES = 1 << 24
 
 MOST_FACES = 10**9
 """Estimated faces above which a computation without limits is not started."""
+
+MOST_FACES_AT_ONCE = 2**16
+"""Faces of a simplex above which even the empty complex does not fit into memory."""
 
 RESTARTS = 3
 """How often a pool of processes of our own is started again after one of them died."""
@@ -169,6 +176,12 @@ def number_of_cells(
 
 def _start(layout: Layout, inequalities: QMatrix, limits: Budget) -> Subdivision:
     d = inequalities.shape[1] - 1
+    if 2**d > MOST_FACES_AT_ONCE:
+        raise TooLarge(
+            f"in dimension {d} a single region has 2^{d} faces or more. Choose a slice "
+            "(Domain.plane, Domain.segment), or go through single regions "
+            "(regions.programs.iter_patterns, realise), for which the dimension hardly matters"
+        )
     estimate = size_estimate(layout, d)
     if estimate > MOST_FACES and not limits.limited:
         raise TooLarge(
@@ -291,12 +304,14 @@ def _results(
     """Yield finished jobs in any order, within the limits."""
     done, regions = total - len(jobs), 0
 
-    def job_limits() -> tuple[int | None, float | None, int]:
-        return limits.after(regions).sent()
+    def job_limits() -> Budget:
+        return limits.after(regions)
 
     results: Iterator[tuple[int, Result]]
     if executor is None:
-        results = ((number, _job(job, summary, job_limits())) for number, job in jobs.items())
+        results = (
+            (number, _job(job, summary, job_limits().sent())) for number, job in jobs.items()
+        )
     elif isinstance(executor, int):
         results = _own_processes(jobs, executor, summary, job_limits)
     else:
@@ -310,19 +325,25 @@ def _results(
             progress(done, total, f"{limits.known + regions} regions")
 
 
-Limits: TypeAlias = Callable[[], "tuple[int | None, float | None, int]"]
+Limits: TypeAlias = Callable[[], Budget]
 
 
 def _foreign(
     jobs: dict[int, Subdivision], executor: Executor, summary: Summary[Result], limits: Limits
 ) -> Iterator[tuple[int, Result]]:
+    futures: dict[Future[Result], int] = {}
     try:
-        yield from _submitted(jobs, executor, summary, limits)
+        for number, job in jobs.items():
+            futures[executor.submit(_job, job, summary, limits().sent())] = number
+        yield from _finished(futures, limits)
     except BrokenExecutor as error:
         raise BrokenExecutor(
             f"the executor lost its workers ({error}); start a new one and run again - with a "
             "checkpoint folder only the unfinished jobs are repeated"
         ) from error
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _own_processes(
@@ -333,31 +354,64 @@ def _own_processes(
         raise InvalidInput(f"executor={processes} starts no process; give 1 or more")
     left = dict(jobs)
     for attempt in range(RESTARTS + 1):
-        pool = ProcessPoolExecutor(processes)
+        pool = ProcessPoolExecutor(
+            processes, initializer=_serve, initargs=(left, summary, os.getpid())
+        )
         try:
-            for number, result in _submitted(left, pool, summary, limits):
+            futures: dict[Future[Result], int] = {
+                pool.submit(_served_job, number, limits().sent()): number for number in left
+            }
+            for number, result in _finished(futures, limits):
                 del left[number]
                 yield number, result
             return
-        except BrokenExecutor:
+        except BrokenExecutor as error:
             if attempt == RESTARTS:
-                raise
+                raise TooLarge(
+                    f"the processes died {RESTARTS + 1} times ({error}), perhaps for lack of "
+                    "memory; use fewer processes, and a checkpoint folder to keep what is done"
+                ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            _stop(pool)
 
 
-def _submitted(
-    jobs: dict[int, Subdivision], executor: Executor, summary: Summary[Result], limits: Limits
-) -> Iterator[tuple[int, Result]]:
-    running: dict[Future[Result], int] = {}
-    try:
-        for number, job in jobs.items():
-            running[executor.submit(_job, job, summary, limits())] = number
-        while running:
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                number = running.pop(future)
-                yield number, future.result()
-    finally:
-        for future in running:
-            future.cancel()
+_served: dict[int, Callable[[tuple[int | None, float | None, int]], CellComplex | int]] = {}
+"""In a process of our own: the jobs, which need not be sent one by one."""
+
+
+def _serve(jobs: dict[int, Subdivision], summary: Summary[Result], master: int) -> None:
+    """Prepare a process of our own: it leaves interrupts to its master, and ends when that does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number, job in jobs.items():
+        _served[number] = partial(_job, job, summary)
+
+    def watch() -> None:
+        while os.getppid() == master:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getppid() == master:  # else the process was started by a server, which ends it
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _served_job(number: int, limits: tuple[int | None, float | None, int]) -> Any:
+    return _served[number](limits)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End a pool of processes at once, also those that are still starting or at work."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    for process in processes:
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _finished(futures: dict[Future[Result], int], limits: Limits) -> Iterator[tuple[int, Result]]:
+    """Yield the results of futures as they come, until the time is over."""
+    running = set(futures)
+    while running:
+        done, running = wait(running, limits().sent()[1], FIRST_COMPLETED)
+        if not done:
+            limits().check(0)
+        for future in done:
+            yield futures[future], future.result()

@@ -66,6 +66,12 @@ class Realisation:
         Returns
         -------
         Certificate
+
+        Raises
+        ------
+        CertificateError
+            If the pattern is only the beginning of one, and there is such a region: a certificate
+            that a region exists names all of its pattern.
         """
         if self.point is None:
             return empty_certificate(self.net, self.domain, self.pattern, self.multipliers)
