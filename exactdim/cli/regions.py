@@ -128,7 +128,7 @@ def regions(
     domain = read_domain(network, box, polytope, slice, everywhere=all)
     if plot is not None and domain.dimension > 2:
         raise InvalidInput(
-            f"--plot draws one or two dimensions, not {domain.dimension}; choose a plane with --slice"
+            f"--plot draws one or two dimensions, not {domain.dimension}; give a plane with --slice"
         )
     with shown_progress(json or quiet) as progress, workers(jobs, scheduler) as executor:
         if count:

@@ -25,6 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from exactdim.arith.matrix import QMatrix
 from exactdim.errors import InvalidInput, TooLarge
 from exactdim.regions.budget import Budget
@@ -290,7 +292,8 @@ def _job(
     sub: Subdivision, summary: Summary[Result], limits: tuple[int | None, float | None, int]
 ) -> Result:
     """Do one job, wherever this runs."""
-    return summary(_stream(sub, Budget.of(*limits), _silent))
+    with threadpool_limits(1, "blas"):  # the other cores have jobs of their own
+        return summary(_stream(sub, Budget.of(*limits), _silent))
 
 
 def _results(
