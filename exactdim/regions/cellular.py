@@ -159,7 +159,7 @@ def joined(parts: Sequence[CellComplex]) -> CellComplex:
         members = []
         if k:
             for part, own, number in zip(parts, kept, lower, strict=True):
-                members.append(number[part.entries(k, np.flatnonzero(own))[1]])
+                members.append(number[part.boundary[k][np.repeat(own, part.count[k])]])
         boundary.append(np.concatenate(members or [np.zeros(0, np.int32)]))
         at_infinity.append(_chosen([p.at_infinity[k] for p in parts], kept))
         shared.append(_chosen([p.shared[k] for p in parts], kept))
@@ -274,6 +274,5 @@ def _distinct(rows: WordArray) -> tuple[Ints, Ints]:
     group = np.concatenate([[0], np.cumsum(~same_row)])
     which = np.empty(len(rows), np.int64)
     which[order] = group
-    first = np.full(group[-1] + 1, len(rows), np.int64)
-    np.minimum.at(first, which, np.arange(len(rows)))
+    first = order[np.concatenate([[True], ~same_row])]  # both sorts are stable
     return first, which
