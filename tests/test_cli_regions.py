@@ -526,6 +526,11 @@ def test_help_pages(command, capsys):
 # -- a real process ---------------------------------------------------------------------------
 
 
+def heed_interrupts():
+    """A shell lets what it runs in the background ignore them, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "exactdim", *map(str, arguments)],
@@ -533,6 +538,7 @@ def start(*arguments):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
 
 

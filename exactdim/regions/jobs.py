@@ -338,7 +338,7 @@ def _foreign(
     try:
         for number, job in jobs.items():
             futures[executor.submit(_job, job, summary, limits().sent())] = number
-        yield from _finished(futures, limits)
+        yield from _finished(jobs, futures, limits)
     except BrokenExecutor as error:
         raise BrokenExecutor(
             f"the executor lost its workers ({error}); start a new one and run again - with a "
@@ -364,7 +364,7 @@ def _own_processes(
             futures: dict[Future[Result], int] = {
                 pool.submit(_served_job, number, limits().sent()): number for number in left
             }
-            for number, result in _finished(futures, limits):
+            for number, result in _finished(jobs, futures, limits):
                 del left[number]
                 yield number, result
             return
@@ -409,12 +409,14 @@ def _stop(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _finished(futures: dict[Future[Result], int], limits: Limits) -> Iterator[tuple[int, Result]]:
+def _finished(
+    jobs: dict[int, Subdivision], futures: dict[Future[Result], int], limits: Limits
+) -> Iterator[tuple[int, Result]]:
     """Yield the results of futures as they come, until the time is over."""
     running = set(futures)
     while running:
         done, running = wait(running, limits().sent()[1], FIRST_COMPLETED)
-        if not done:
-            limits().check(0)
+        if not done:  # every job that runs has at least the cells that it began with
+            limits().check(sum(jobs[futures[future]].n_cells for future in running))
         for future in done:
             yield futures[future], future.result()

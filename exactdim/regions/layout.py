@@ -15,6 +15,10 @@ from exactdim.regions.faces import BITS, BoolArray, WordArray
 __all__ = ["Block", "Layout", "pack", "unpack"]
 
 
+FIRST_BITS = 16
+"""Neurons of a block of the first layer."""
+
+
 @dataclass(frozen=True)
 class Block:
     """Neurons of one layer whose signs share a word.
@@ -54,12 +58,16 @@ class Layout:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The neurons in the order in which they cut, at most 64 at a time."""
+        """The neurons in the order in which they cut, at most 64 at a time.
+
+        The very first are fewer: jobs can be divided only between two blocks.
+        """
         return tuple(
-            Block(number, layer, first, min(first + BITS, width), first + BITS >= width)
+            Block(number, layer, first, min(first + size, width), first + size >= width)
             for number, net in enumerate(self.nets)
             for layer, width in enumerate(net.widths[1:-1])
-            for first in range(0, width, BITS)
+            for size in [BITS if number or layer else FIRST_BITS]
+            for first in range(0, width, size)
         )
 
     @cached_property
