@@ -520,8 +520,10 @@ def test_max_seconds(kind, tmp_path):
     options = options_for(kind, tmp_path)
     for seconds in (1e-3, 1):
         start = time.monotonic()
+        before = set(multiprocessing.active_children())
         with pytest.raises(errors.BudgetExceeded, match="max_seconds") as caught:
             ed.count_regions(HUGE, (-3, 3), max_seconds=seconds, **options)
+        assert not set(multiprocessing.active_children()) - before
         assert caught.value.at_least >= int(seconds == 1)
         assert time.monotonic() - start < seconds + 12
     if kind == "threads":

@@ -29,7 +29,7 @@ from exactdim.regions.domain import Domain, as_domain
 from exactdim.regions.equality import same_function
 from exactdim.regions.folder import has_plan
 from exactdim.regions.graph import write_graph
-from exactdim.regions.jobs import Workers
+from exactdim.regions.workers import Workers
 from exactdim.report import (
     comparison_json,
     note,

@@ -22,10 +22,11 @@ from exactdim.regions.cellular import joined
 from exactdim.regions.complex import RegionComplex
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.graph import FORM_NUMBERS, output_forms
-from exactdim.regions.jobs import Progress, Workers, complexes
+from exactdim.regions.jobs import Progress, complexes
 from exactdim.regions.layout import Layout
 from exactdim.regions.proofs import counterexample_certificate, same_function_certificate
 from exactdim.regions.region import Point, Region
+from exactdim.regions.workers import Workers
 
 __all__ = ["Comparison", "LargestDifference", "max_difference", "same_function"]
 

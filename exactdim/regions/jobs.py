@@ -9,21 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -34,10 +24,10 @@ from exactdim.regions.cellular import CellComplex, joined
 from exactdim.regions.folder import JobFolder
 from exactdim.regions.layout import Layout
 from exactdim.regions.subdivision import Subdivision
+from exactdim.regions.workers import Work, Workers, results
 
 __all__ = [
     "Progress",
-    "Workers",
     "complexes",
     "jobs_for",
     "number_of_cells",
@@ -46,9 +36,6 @@ __all__ = [
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (jobs or neurons done, how many there are, a note)."""
-
-Workers: TypeAlias = "Executor | int | None"
-"""Where jobs run: an executor, a number of processes, or here."""
 
 JOBS_PER_WORKER = 5
 """Jobs per worker of a computation."""
@@ -61,9 +48,6 @@ MOST_FACES = 10**9
 
 MOST_FACES_AT_ONCE = 2**16
 """Faces of a simplex above which even the empty complex does not fit into memory."""
-
-RESTARTS = 3
-"""How often a pool of processes of our own is started again after one of them died."""
 
 
 def size_estimate(layout: Layout, d: int) -> int:
@@ -144,10 +128,12 @@ def complexes(
         limits.check(regions)
         yield kept
     budget_now = limits.after(regions)
-    for number, part in _results(waiting, executor, _whole, budget_now, len(jobs), progress):
-        if store:
-            store.save(number, part)
-        yield part
+    finished = _results(waiting, executor, _whole, budget_now, len(jobs), progress)
+    with closing(finished):
+        for number, part in finished:
+            if store:
+                store.save(number, part)
+            yield part
 
 
 def number_of_cells(
@@ -277,7 +263,8 @@ Result = TypeVar("Result", bound="CellComplex | int")
 Summary: TypeAlias = Callable[[Iterator[CellComplex]], Result]
 """What is made of the parts of a job, and sent back."""
 
-Task: TypeAlias = "tuple[Subdivision, Summary[Result]]"
+Limits: TypeAlias = "tuple[int | None, float | None, int]"
+"""A budget as it is sent."""
 
 
 def _whole(parts: Iterator[CellComplex]) -> CellComplex:
@@ -288,9 +275,7 @@ def _number(parts: Iterator[CellComplex]) -> int:
     return sum(part.n_cells for part in parts)
 
 
-def _job(
-    sub: Subdivision, summary: Summary[Result], limits: tuple[int | None, float | None, int]
-) -> Result:
+def _job(summary: Summary[Result], sub: Subdivision, limits: Limits) -> Result:
     """Do one job, wherever this runs."""
     with threadpool_limits(1, "blas"):  # the other cores have jobs of their own
         return summary(_stream(sub, Budget.of(*limits), _silent))
@@ -303,120 +288,24 @@ def _results(
     limits: Budget,
     total: int,
     progress: Progress | None,
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Yield finished jobs in any order, within the limits."""
     done, regions = total - len(jobs), 0
 
-    def job_limits() -> Budget:
-        return limits.after(regions)
+    def overdue(running: list[int]) -> None:  # each has at least the cells that it began with
+        limits.check(regions + sum(jobs[number].n_cells for number in running))
 
-    results: Iterator[tuple[int, Result]]
-    if executor is None:
-        results = (
-            (number, _job(job, summary, job_limits().sent())) for number, job in jobs.items()
-        )
-    elif isinstance(executor, int):
-        results = _own_processes(jobs, executor, summary, job_limits)
-    else:
-        results = _foreign(jobs, executor, summary, job_limits)
-    for number, result in results:
-        done += 1
-        regions += result if isinstance(result, int) else result.n_cells
-        yield number, result  # before anything else, so that it is kept
-        limits.check(regions)
-        if progress:
-            progress(done, total, f"{limits.known + regions} regions")
-
-
-Limits: TypeAlias = Callable[[], Budget]
-
-
-def _foreign(
-    jobs: dict[int, Subdivision], executor: Executor, summary: Summary[Result], limits: Limits
-) -> Iterator[tuple[int, Result]]:
-    futures: dict[Future[Result], int] = {}
-    try:
-        for number, job in jobs.items():
-            futures[executor.submit(_job, job, summary, limits().sent())] = number
-        yield from _finished(jobs, futures, limits)
-    except BrokenExecutor as error:
-        raise BrokenExecutor(
-            f"the executor lost its workers ({error}); start a new one and run again - with a "
-            "checkpoint folder only the unfinished jobs are repeated"
-        ) from error
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _own_processes(
-    jobs: dict[int, Subdivision], processes: int, summary: Summary[Result], limits: Limits
-) -> Iterator[tuple[int, Result]]:
-    """Run jobs on processes of our own, which are started again if one of them dies."""
-    if processes < 1:
-        raise InvalidInput(f"executor={processes} starts no process; give 1 or more")
-    left = dict(jobs)
-    for attempt in range(RESTARTS + 1):
-        pool = ProcessPoolExecutor(
-            processes, initializer=_serve, initargs=(left, summary, os.getpid())
-        )
-        try:
-            futures: dict[Future[Result], int] = {
-                pool.submit(_served_job, number, limits().sent()): number for number in left
-            }
-            for number, result in _finished(jobs, futures, limits):
-                del left[number]
-                yield number, result
-            return
-        except BrokenExecutor as error:
-            if attempt == RESTARTS:
-                raise TooLarge(
-                    f"the processes died {RESTARTS + 1} times ({error}), perhaps for lack of "
-                    "memory; use fewer processes, and a checkpoint folder to keep what is done"
-                ) from error
-        finally:
-            _stop(pool)
-
-
-_served: dict[int, Callable[[tuple[int | None, float | None, int]], CellComplex | int]] = {}
-"""In a process of our own: the jobs, which need not be sent one by one."""
-
-
-def _serve(jobs: dict[int, Subdivision], summary: Summary[Result], master: int) -> None:
-    """Prepare a process of our own: it leaves interrupts to its master, and ends when that does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number, job in jobs.items():
-        _served[number] = partial(_job, job, summary)
-
-    def watch() -> None:
-        while os.getppid() == master:
-            time.sleep(1)
-        os._exit(1)
-
-    if os.getppid() == master:  # else the process was started by a server, which ends it
-        threading.Thread(target=watch, daemon=True).start()
-
-
-def _served_job(number: int, limits: tuple[int | None, float | None, int]) -> Any:
-    return _served[number](limits)
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End a pool of processes at once, also those that are still starting or at work."""
-    processes = list((getattr(pool, "_processes", None) or {}).values())
-    for process in processes:
-        process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _finished(
-    jobs: dict[int, Subdivision], futures: dict[Future[Result], int], limits: Limits
-) -> Iterator[tuple[int, Result]]:
-    """Yield the results of futures as they come, until the time is over."""
-    running = set(futures)
-    while running:
-        done, running = wait(running, limits().sent()[1], FIRST_COMPLETED)
-        if not done:  # every job that runs has at least the cells that it began with
-            limits().check(sum(jobs[futures[future]].n_cells for future in running))
-        for future in done:
-            yield futures[future], future.result()
+    work = Work(
+        partial(_job, summary),
+        order=lambda: limits.after(regions).sent(),
+        patience=lambda: limits.sent()[1],
+        overdue=overdue,
+    )
+    with closing(results(work, jobs, executor)) as finished:
+        for number, result in finished:
+            done += 1
+            regions += result if isinstance(result, int) else result.n_cells
+            yield number, result  # before anything else, so that it is kept
+            limits.check(regions)
+            if progress:
+                progress(done, total, f"{limits.known + regions} regions")

@@ -1,0 +1,243 @@
+"""Jobs on processes of our own, on any executor, or here; in any order, and stopped at once.
+
+`concurrent.futures.ProcessPoolExecutor` cannot be stopped while its processes are at work: killing
+them leaves its thread reading half a message, or races with it at exit. Here every process has a
+pipe of its own, so that killing one harms nothing else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager, suppress
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from exactdim.errors import InvalidInput, TooLarge
+
+__all__ = ["Work", "Workers", "results"]
+
+Workers: TypeAlias = "Executor | int | None"
+"""Where jobs run: an executor, a number of processes, or here."""
+
+MOST_DEATHS = 4
+"""Processes of our own that may die before we give up."""
+
+Job = TypeVar("Job")
+Order = TypeVar("Order")
+Result = TypeVar("Result")
+
+
+class Work(Generic[Job, Order, Result]):
+    """What is to be done with jobs.
+
+    Parameters
+    ----------
+    do : callable
+        ``do(job, order)``, wherever this runs: it must survive pickling.
+    order : callable
+        Called when a job is handed out, for what it has to know at that moment.
+    patience : callable
+        How many seconds to wait for the next result; None for as long as it takes.
+    overdue : callable
+        Called with the numbers of the running jobs when none has come in that time; may raise.
+    """
+
+    def __init__(
+        self,
+        do: Callable[[Job, Order], Result],
+        order: Callable[[], Order],
+        patience: Callable[[], float | None],
+        overdue: Callable[[list[int]], None],
+    ) -> None:
+        self.do = do
+        self.order = order
+        self.patience = patience
+        self.overdue = overdue
+
+
+def results(
+    work: Work[Job, Order, Result], jobs: Mapping[int, Job], workers: Workers
+) -> Generator[tuple[int, Result], None, None]:
+    """Yield the results of jobs by their numbers, as they come.
+
+    Parameters
+    ----------
+    work : Work
+    jobs : mapping of int to job
+    workers : Executor, int or None
+
+    Yields
+    ------
+    (int, result)
+        Close the generator to stop: processes of our own are then gone when `close` returns.
+
+    Raises
+    ------
+    InvalidInput
+        If no process is to be started.
+    TooLarge
+        If too many processes of our own die.
+    BrokenExecutor
+        If a foreign executor lost its workers.
+    """
+    if workers is None:
+        for number, job in jobs.items():
+            yield number, work.do(job, work.order())
+    elif isinstance(workers, int):
+        yield from _own_processes(work, jobs, workers)
+    else:
+        yield from _foreign(work, jobs, workers)
+
+
+def _foreign(
+    work: Work[Job, Order, Result], jobs: Mapping[int, Job], executor: Executor
+) -> Iterator[tuple[int, Result]]:
+    futures: dict[Future[Result], int] = {}
+    try:
+        for number, job in jobs.items():
+            futures[executor.submit(work.do, job, work.order())] = number
+        running = set(futures)
+        while running:
+            done, running = wait(running, work.patience(), FIRST_COMPLETED)
+            if not done:
+                work.overdue([futures[future] for future in running])
+            for future in done:
+                yield futures[future], future.result()
+    except BrokenExecutor as error:
+        raise BrokenExecutor(
+            f"the executor lost its workers ({error}); start a new one and run again - with a "
+            "checkpoint folder only the unfinished jobs are repeated"
+        ) from error
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _own_processes(
+    work: Work[Job, Order, Result], jobs: Mapping[int, Job], processes: int
+) -> Iterator[tuple[int, Result]]:
+    """Run jobs on processes of our own; those of one that dies are done by another."""
+    if processes < 1:
+        raise InvalidInput(f"executor={processes} starts no process; give 1 or more")
+    waiting = list(jobs)[::-1]
+    team: dict[Connection, _Process[Job, Order, Result]] = {}
+    deaths = 0
+    try:
+        while waiting or team:
+            while waiting and len(team) < processes:
+                with _interrupts_held():  # a process that is started is in the team
+                    process = _Process(work.do, jobs)
+                    team[process.pipe] = process
+                process.begin(waiting.pop(), work.order())
+            ready = connection.wait(list(team), work.patience())
+            if not ready:
+                work.overdue([process.job for process in team.values()])
+            for pipe in ready:
+                process = team[pipe]  # type: ignore[index]
+                number = process.job
+                try:
+                    good, result = process.pipe.recv()
+                except (EOFError, OSError):
+                    deaths += 1
+                    if deaths > MOST_DEATHS:
+                        raise TooLarge(
+                            f"{deaths} processes died, perhaps for lack of memory; use fewer, and "
+                            "a checkpoint folder to keep what is done"
+                        ) from None
+                    waiting.append(number)
+                    _dismiss(team, process.pipe)
+                    continue
+                if not good:
+                    raise result
+                if waiting:
+                    process.begin(waiting.pop(), work.order())
+                else:
+                    _dismiss(team, process.pipe)
+                yield number, result
+    finally:
+        for pipe in list(team):
+            _dismiss(team, pipe)
+
+
+class _Process(Generic[Job, Order, Result]):
+    """A process of our own that does one job after another."""
+
+    job: int
+
+    def __init__(self, do: Callable[[Job, Order], Result], jobs: Mapping[int, Job]) -> None:
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process: BaseProcess = multiprocessing.Process(
+            target=_serve, args=(theirs, do, jobs, os.getpid()), daemon=True
+        )
+        self.process.start()
+        theirs.close()  # so that the end of the process is the end of the pipe
+
+    def begin(self, job: int, order: Order) -> None:
+        """Hand out a job; if the process is dead, its pipe will say so when it is read."""
+        self.job = job
+        with suppress(OSError):
+            self.pipe.send((job, order))
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.pipe.close()
+
+
+def _dismiss(team: dict[Connection, _Process[Job, Order, Result]], pipe: Connection) -> None:
+    with _interrupts_held():
+        team.pop(pipe).stop()
+
+
+def _serve(
+    pipe: Connection, do: Callable[[Job, Order], Any], jobs: Mapping[int, Job], master: int
+) -> None:
+    """Do jobs in a process of our own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master decides
+    _let_interrupts_through()
+    if os.getppid() == master:  # else the process was started by a server, which ends it
+        threading.Thread(target=_end_with, args=(master,), daemon=True).start()
+    while True:
+        try:
+            job, order = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: tuple[bool, Any] = True, do(jobs[job], order)
+        except Exception as error:  # it is raised again where the results are read
+            answer = False, error
+        pipe.send(answer)
+
+
+def _end_with(master: int) -> None:
+    while os.getppid() == master:
+        time.sleep(1)
+    os._exit(1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait; processes that are started meanwhile begin with it waiting, too."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _let_interrupts_through() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
