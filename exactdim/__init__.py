@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from exactdim.evidence.certificate import Certificate as Certificate
     from exactdim.evidence.certificate import verify as verify
     from exactdim.monitor import LocalDimensionMonitor as LocalDimensionMonitor
+    from exactdim.nets.canonical import are_equivalent as are_equivalent
+    from exactdim.nets.canonical import canonical_form as canonical_form
     from exactdim.nets.formats import as_network as as_network
     from exactdim.nets.jacobian import jacobian as jacobian
     from exactdim.nets.network import ReLUNetwork as ReLUNetwork
+    from exactdim.nets.paths import activation_operator as activation_operator
+    from exactdim.nets.paths import path_lifting as path_lifting
     from exactdim.nets.patterns import activation_pattern as activation_pattern
+    from exactdim.nets.symmetry import Symmetry as Symmetry
     from exactdim.nets.symmetry import gauge_vectors as gauge_vectors
     from exactdim.nets.symmetry import permute as permute
     from exactdim.nets.symmetry import rescale as rescale
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from exactdim.regions.equality import same_function as same_function
     from exactdim.regions.programs import realise as realise
     from exactdim.regions.region import Region as Region
+    from exactdim.testing.invariance import check_invariance as check_invariance
 
 _HOMES = {
     "Certificate": "evidence.certificate",
@@ -47,9 +53,14 @@ _HOMES = {
     "ReLUNetwork": "nets.network",
     "Region": "regions.region",
     "RegionComplex": "regions.complex",
+    "Symmetry": "nets.symmetry",
+    "activation_operator": "nets.paths",
     "activation_pattern": "nets.patterns",
     "activation_regions": "regions.complex",
+    "are_equivalent": "nets.canonical",
     "as_network": "nets.formats",
+    "canonical_form": "nets.canonical",
+    "check_invariance": "testing.invariance",
     "count_regions": "regions.complex",
     "crosscheck": "numeric",
     "dimension_bounds": "dimension.bounds",
@@ -59,6 +70,7 @@ _HOMES = {
     "local_dimension": "dimension.local",
     "matrix_rank": "arith.matrix",
     "max_difference": "regions.equality",
+    "path_lifting": "nets.paths",
     "permute": "nets.symmetry",
     "realise": "regions.programs",
     "rescale": "nets.symmetry",

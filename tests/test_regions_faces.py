@@ -986,15 +986,32 @@ def test_rows_that_share_a_key_are_told_apart(monkeypatch):
     """Names of faces are compared themselves, not their hashes."""
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 3, (200, 2)).astype(np.uint64)
-    first, which = cellular._distinct(rows)
-    assert len(first) == len(np.unique(rows, axis=0))
-    assert np.array_equal(rows[first][which], rows)
-    assert all(which[: first[k]].tolist().count(k) == 0 for k in range(len(first)))
+    group = cellular._group(rows)
+    assert len(set(zip(map(tuple, rows.tolist()), group.tolist(), strict=True))) == len(set(group))
+    assert len(set(group)) == len(np.unique(rows, axis=0))
     # (a, b) and (a', b') whose keys collide: a, a' even multiples of 2^63 give the same product
     same = np.array([[0, 0], [1 << 63, 1 << 63], [0, 0], [1 << 63, 1 << 63]], np.uint64)
-    first, which = cellular._distinct(same)
-    assert which.tolist() == [which[0], which[1], which[0], which[1]]
-    assert which[0] != which[1]
+    group = cellular._group(same)
+    assert group.tolist() == [group[0], group[1], group[0], group[1]]
+    assert group[0] != group[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["conc2", "conc3", "conc2x", "abs2", "int1_2", "int0_2", "int0_3", "2,6,6,1", "3,4,4,1"]
+)
+def test_two_faces_of_the_boundary_tell_faces_apart(name):
+    """Two different faces of a polyhedral complex never share two faces of their boundaries."""
+    net = common_network(name)
+    for domain in ((-1, 1), None):
+        cells = ed.activation_regions(net, domain).cells
+        for k in range(1, cells.d + 1):
+            owner, members = cells.entries(k, np.arange(cells.n_faces(k)))
+            pairs = [
+                pair
+                for face in np.split(members, np.flatnonzero(np.diff(owner)) + 1)
+                for pair in itertools.combinations(sorted(face.tolist()), 2)
+            ]
+            assert len(pairs) == len(set(pairs))
 
 
 def test_arrays_by_name():

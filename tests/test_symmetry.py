@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from networks import problems
 
 import exactdim as ed
-from exactdim import QMatrix, errors
+from exactdim import QMatrix, Symmetry, errors
+from exactdim.nets.symmetry import unanchored_components
+from exactdim.testing import strategies
 
 factors = st.fractions(min_value=Fraction(1, 9), max_value=9, max_denominator=9)
 
@@ -63,7 +65,7 @@ def test_gauge_vectors_are_in_the_kernel(problem):
 
 
 @given(problems(min_depth=2))
-def test_gauge_vectors_are_independent_iff_every_component_is_anchored(problem):
+def test_gauge_vectors_are_independent_but_for_components_that_are_not_anchored(problem):
     """T7: each component of hidden units must touch an input weight, a bias or an output weight."""
     net, _ = problem
     graph = nx.Graph()
@@ -80,8 +82,9 @@ def test_gauge_vectors_are_independent_iff_every_component_is_anchored(problem):
                 anchored.add((layer, unit))
         if layer == net.depth - 2 and any(row[unit] for row in net.weights[-1].tolist()):
             anchored.add((layer, unit))
-    independent = all(anchored & part for part in nx.connected_components(graph))
-    assert (ed.gauge_vectors(net).rank() == net.n_hidden) == independent
+    loose = [part for part in nx.connected_components(graph) if not anchored & part]
+    assert ed.gauge_vectors(net).rank() == net.n_hidden - len(loose)
+    assert {frozenset(part) for part in unanchored_components(net)} == set(map(frozenset, loose))
 
 
 def test_golden_t6_and_t7():
@@ -108,6 +111,78 @@ def test_an_invertible_matrix_on_the_outputs_keeps_the_rank(problem, data):
     )
     before = ed.jacobian(net, X, on_kink="zero").rank()
     assert ed.jacobian(changed, X, on_kink="zero").rank() == before
+
+
+@st.composite
+def moved_problems(draw):
+    """A network, a batch, and two symmetries of the network."""
+    net, X = draw(problems())
+    return net, X, draw(strategies.symmetries(net)), draw(strategies.symmetries(net))
+
+
+@given(moved_problems())
+def test_a_symmetry_acts_on_everything_alike(problem):
+    """T6: function, parameters, pattern and Jacobian, kinks included."""
+    net, X, s, _ = problem
+    moved = s(net)
+    assert moved(X) == net(X)
+    has = {"has_bias": net.has_bias}
+    assert s.on_parameters(net.parameters(), **has) == moved.parameters()
+    J = ed.jacobian(net, X, on_kink="zero")
+    assert s.on_jacobian(J, **has) == ed.jacobian(moved, X, on_kink="zero")
+    before = ed.activation_pattern(net, X, on_kink="zero")
+    after = ed.activation_pattern(moved, X, on_kink="zero")
+    assert s.on_pattern(before) == after
+    assert s.on_pattern(before).kinks == after.kinks
+    assert (s.on_pattern(before.mask) == after.mask).all()
+
+
+@given(moved_problems())
+def test_symmetries_are_a_group_that_acts(problem):
+    net, X, s, t = problem
+    one = Symmetry.identity(net.widths)
+    assert (s @ t)(net) == s(t(net))
+    assert (s @ t) @ s == s @ (t @ s)
+    assert s @ one == one @ s == s
+    assert s @ s.inverse() == s.inverse() @ s == one
+    assert one(net) == net
+    assert one.is_identity
+    assert s.is_identity == (s == one)
+    J = ed.jacobian(net, X, on_kink="zero")
+    has = {"has_bias": net.has_bias}
+    assert (s @ t).on_jacobian(J, **has) == s.on_jacobian(t.on_jacobian(J, **has), **has)
+    pattern = ed.activation_pattern(net, X, on_kink="zero")
+    assert (s @ t).on_pattern(pattern) == s.on_pattern(t.on_pattern(pattern))
+
+
+@given(moved_problems())
+def test_parameters_and_jacobian_are_dual(problem):
+    """J' theta' = J theta: the pairing of gradients and parameters does not see a symmetry."""
+    net, X, s, _ = problem
+    theta, has = net.parameters(), {"has_bias": net.has_bias}
+    J = ed.jacobian(net, X, on_kink="zero")
+    assert s.on_jacobian(J, **has) @ s.on_parameters(theta, **has).T == J @ theta.T
+
+
+def test_symmetries_that_are_none():
+    with pytest.raises(errors.ShapeMismatch, match="orders"):
+        Symmetry((1, 2, 1), [(0, 1), (0,)], [(1, 1)])
+    with pytest.raises(errors.ShapeMismatch, match="factors"):
+        Symmetry((1, 2, 1), [(0, 1)], [(1,)])
+    with pytest.raises(errors.InvalidInput, match="no permutation"):
+        Symmetry((1, 2, 1), [(1, 1)], [(1, 1)])
+    with pytest.raises(errors.InvalidInput, match="not positive"):
+        Symmetry((1, 2, 1), [(0, 1)], [(1, 0)])
+    s = Symmetry.random((1, 2, 1), seed=0)
+    with pytest.raises(errors.ShapeMismatch, match="widths"):
+        s(ed.ReLUNetwork.random((1, 3, 1), seed=0))
+    with pytest.raises(errors.ShapeMismatch, match="widths"):
+        s @ Symmetry.identity((1, 3, 1))
+    with pytest.raises(errors.ShapeMismatch, match="has_bias"):
+        s.on_parameters([[1, 2, 3, 4]])
+    assert s.on_parameters([[1, 2, 3, 4]], has_bias=[False, False]).shape == (1, 4)
+    with pytest.raises(errors.ShapeMismatch, match="hidden units"):
+        s.on_pattern([[True]])
 
 
 def test_bad_arguments():

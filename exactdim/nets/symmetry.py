@@ -5,15 +5,326 @@ Source: arXiv 2402.08269 (invariance of the local dimension); T6 and T7.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.arith.rationals import Number, to_fraction
-from exactdim.errors import InvalidInput
+from exactdim.arith.rationals import ArrayLike, Number, to_fraction
+from exactdim.errors import InvalidInput, ShapeMismatch
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork
+from exactdim.nets.patterns import ActivationPattern
 
-__all__ = ["gauge_vectors", "permute", "rescale"]
+__all__ = ["Symmetry", "gauge_vectors", "permute", "rescale", "unanchored_components"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A permutation of the units of every hidden layer, followed by positive rescalings.
+
+    A value that acts on everything which has parameters or hidden units: networks, parameters,
+    activation patterns, Jacobians. Symmetries of the same widths form a group under ``@``.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        ``(N_0, ..., N_L)``.
+    orders : sequence of sequence of int
+        One per hidden layer: new unit k is old unit ``orders[layer][k]``.
+    factors : sequence of sequence of Number
+        One per hidden layer: what enters new unit k is multiplied by the positive
+        ``factors[layer][k]``, what leaves it is divided.
+
+    Raises
+    ------
+    ShapeMismatch
+        If the numbers of layers and units do not fit the widths.
+    InvalidInput
+        If an order is no permutation or a factor is not positive.
+
+    Notes
+    -----
+    T6: with theta' = s(theta) and S its (monomial) matrix, f and the function are unchanged, the
+    columns of the pattern are permuted, and J(theta') = J(theta) S^{-1}.
+
+    Examples
+    --------
+    >>> net = ReLUNetwork([[[1], [2]], [[3, 4]]])
+    >>> s = Symmetry(net.widths, orders=[(1, 0)], factors=[(5, 1)])
+    >>> s(net).weights
+    (QMatrix([['10'], ['1']]), QMatrix([['4/5', '3']]))
+    >>> s.inverse()(s(net)) == net, s.inverse() @ s == Symmetry.identity(net.widths)
+    (True, True)
+    """
+
+    widths: tuple[int, ...]
+    orders: tuple[tuple[int, ...], ...]
+    factors: tuple[tuple[Fraction, ...], ...]
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        orders: Sequence[Sequence[int]],
+        factors: Sequence[Sequence[Number]],
+    ) -> None:
+        hidden = tuple(widths[1:-1])
+        for name, table in (("orders", orders), ("factors", factors)):
+            given = tuple(len(row) for row in table)
+            if given != hidden:
+                raise ShapeMismatch(
+                    f"{name} has lengths {given} but the hidden layers have widths {hidden}; "
+                    "give one entry per hidden unit, layer by layer"
+                )
+        for layer, order in enumerate(orders):
+            if sorted(order) != list(range(hidden[layer])):
+                raise InvalidInput(
+                    f"{list(order)} is no permutation of the {hidden[layer]} units of layer {layer}"
+                )
+        exact = tuple(tuple(to_fraction(x) for x in row) for row in factors)
+        for row in exact:
+            for factor in row:
+                if factor <= 0:
+                    raise InvalidInput(
+                        f"factor {factor} is not positive; a ReLU commutes with positive ones only"
+                    )
+        object.__setattr__(self, "widths", tuple(widths))
+        object.__setattr__(self, "orders", tuple(tuple(order) for order in orders))
+        object.__setattr__(self, "factors", exact)
+
+    @classmethod
+    def identity(cls, widths: Sequence[int]) -> Symmetry:
+        """Return the symmetry that changes nothing.
+
+        Parameters
+        ----------
+        widths : sequence of int
+
+        Returns
+        -------
+        Symmetry
+        """
+        hidden = widths[1:-1]
+        return cls(widths, [range(n) for n in hidden], [(1,) * n for n in hidden])
+
+    @classmethod
+    def random(cls, widths: Sequence[int], *, seed: int, max_factor: int = 9) -> Symmetry:
+        """Draw orders and factors independently and uniformly.
+
+        Parameters
+        ----------
+        widths : sequence of int
+        seed : int
+        max_factor : int, default 9
+            Factors are quotients of two integers from 1 to this.
+
+        Returns
+        -------
+        Symmetry
+        """
+        source = random.Random(seed)
+
+        def factor() -> Fraction:
+            return Fraction(source.randint(1, max_factor), source.randint(1, max_factor))
+
+        hidden = widths[1:-1]
+        orders = [source.sample(range(n), n) for n in hidden]
+        return cls(widths, orders, [[factor() for _ in range(n)] for n in hidden])
+
+    def __call__(self, net: NetworkLike) -> ReLUNetwork:
+        """Return the network with the units moved and rescaled: the same function, exactly."""
+        net = as_network(net)
+        if net.widths != self.widths:
+            raise ShapeMismatch(
+                f"this symmetry is for widths {self.widths}, the network has {net.widths}"
+            )
+        orders = [range(self.widths[0]), *self.orders, range(self.widths[-1])]
+        factors = [(), *self.factors, ()]
+        weights = []
+        biases = []
+        for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+            rows, columns = orders[layer + 1], orders[layer]
+            entering, leaving = factors[layer + 1], [1 / x for x in factors[layer]]
+            weights.append(_scaled(W[rows, columns], entering, leaving))
+            biases.append(None if b is None else _scaled(b[:, rows], (), entering))
+        return ReLUNetwork(weights, biases)
+
+    def __matmul__(self, first: Symmetry) -> Symmetry:
+        """Return the symmetry that does `first` and then this one."""
+        if first.widths != self.widths:
+            raise ShapeMismatch(f"widths {self.widths} and {first.widths} differ")
+        orders = [
+            [before[k] for k in order]
+            for order, before in zip(self.orders, first.orders, strict=True)
+        ]
+        factors = [
+            [x * before[k] for k, x in zip(order, row, strict=True)]
+            for order, row, before in zip(self.orders, self.factors, first.factors, strict=True)
+        ]
+        return Symmetry(self.widths, orders, factors)
+
+    def inverse(self) -> Symmetry:
+        """Return the symmetry that undoes this one.
+
+        Returns
+        -------
+        Symmetry
+        """
+        orders = [sorted(range(len(order)), key=order.__getitem__) for order in self.orders]
+        factors = [
+            [1 / row[k] for k in order] for order, row in zip(orders, self.factors, strict=True)
+        ]
+        return Symmetry(self.widths, orders, factors)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes no network."""
+        return self == Symmetry.identity(self.widths)
+
+    def on_parameters(
+        self, parameters: ArrayLike, *, has_bias: Sequence[bool] | None = None
+    ) -> QMatrix:
+        """Act on parameter vectors: theta' = S theta.
+
+        Parameters
+        ----------
+        parameters : ArrayLike of shape (m, P)
+            Rows of parameters, in the order of `ReLUNetwork.parameters`.
+        has_bias : sequence of bool, optional
+            Whether each layer has a bias; by default all have.
+
+        Returns
+        -------
+        QMatrix of shape (m, P)
+
+        Raises
+        ------
+        ShapeMismatch
+            If the number of columns is not that of the parameters.
+
+        Examples
+        --------
+        >>> Symmetry((1, 1, 1), [[0]], [[7]]).on_parameters([[2, -1, 3, 5]])
+        QMatrix([['14', '-7', '3/7', '5']])
+        """
+        index, scale = self._columns(has_bias)
+        return _scaled(_as_columns(parameters, len(index))[:, index], (), scale)
+
+    def on_jacobian(self, J: ArrayLike, *, has_bias: Sequence[bool] | None = None) -> QMatrix:
+        """Act on Jacobians in the parameters: J' = J S^{-1}.
+
+        Parameters
+        ----------
+        J : ArrayLike of shape (m, P)
+        has_bias : sequence of bool, optional
+            Whether each layer has a bias; by default all have.
+
+        Returns
+        -------
+        QMatrix of shape (m, P)
+
+        Raises
+        ------
+        ShapeMismatch
+            If the number of columns is not that of the parameters.
+
+        Examples
+        --------
+        >>> Symmetry((1, 1, 1), [[0]], [[7]]).on_jacobian([[3, 3, 1, 1]])
+        QMatrix([['3/7', '3/7', '7', '1']])
+        """
+        index, scale = self._columns(has_bias)
+        return _scaled(_as_columns(J, len(index))[:, index], (), [1 / x for x in scale])
+
+    @overload
+    def on_pattern(self, pattern: ActivationPattern) -> ActivationPattern: ...
+
+    @overload
+    def on_pattern(self, pattern: npt.ArrayLike) -> BoolArray: ...
+
+    def on_pattern(self, pattern: ActivationPattern | npt.ArrayLike) -> Any:
+        """Act on activation patterns: units change places.
+
+        Parameters
+        ----------
+        pattern : ActivationPattern, or boolean array of shape (n, H)
+
+        Returns
+        -------
+        ActivationPattern or boolean array of shape (n, H)
+            What was given, permuted.
+
+        Raises
+        ------
+        ShapeMismatch
+            If there are not H columns.
+        """
+        if isinstance(pattern, ActivationPattern):
+            mask = self.on_pattern(pattern.mask)
+            ends = np.cumsum(self.widths[1:-1])[:-1]
+            inverse = self.inverse().orders
+            kinks = ((i, layer, inverse[layer][unit]) for i, layer, unit in pattern.kinks)
+            return replace(
+                pattern,
+                layers=tuple(np.split(mask, ends, axis=1)) if self.orders else (),
+                kinks=tuple(sorted(kinks)),
+            )
+        mask = np.asarray(pattern, dtype=np.bool_)
+        units = sum(self.widths[1:-1])
+        if mask.ndim != 2 or mask.shape[1] != units:
+            raise ShapeMismatch(
+                f"a pattern of {units} hidden units has shape (n, {units}), not {mask.shape}"
+            )
+        starts = np.cumsum((0, *self.widths[1:-1]))
+        columns = [starts[layer] + k for layer, order in enumerate(self.orders) for k in order]
+        return mask[:, columns]
+
+    def __repr__(self) -> str:
+        factors = [[str(x) for x in row] for row in self.factors]
+        orders = [list(order) for order in self.orders]
+        return f"Symmetry({self.widths}, orders={orders}, factors={factors})"
+
+    def _columns(self, has_bias: Sequence[bool] | None) -> tuple[list[int], list[Fraction]]:
+        """Return where each new parameter comes from, and by what it is multiplied."""
+        bias = [True] * (len(self.widths) - 1) if has_bias is None else list(has_bias)
+        zeros = ReLUNetwork(
+            [QMatrix.zeros(m, n) for n, m in zip(self.widths, self.widths[1:], strict=False)],
+            [[0] * n if b else None for n, b in zip(self.widths[1:], bias, strict=True)],
+        )
+        P = zeros.n_parameters
+        moved = replace(self, factors=Symmetry.identity(self.widths).factors)
+        scaled = replace(self, orders=Symmetry.identity(self.widths).orders)
+        index = moved(zeros.with_parameters([list(range(P))])).parameters().tolist()[0]
+        scale = scaled(zeros.with_parameters([[1] * P])).parameters().tolist()[0]
+        return [int(i) for i in index], scale
+
+
+def _scaled(A: QMatrix, rows: Sequence[Fraction], columns: Sequence[Fraction]) -> QMatrix:
+    """Multiply rows and columns; an empty sequence multiplies by nothing."""
+    if all(x == 1 for x in rows) and all(x == 1 for x in columns):
+        return A
+    table = A.tolist()
+    if rows:
+        table = [[x * y for y in row] for x, row in zip(rows, table, strict=True)]
+    if columns:
+        table = [[x * y for x, y in zip(row, columns, strict=True)] for row in table]
+    return QMatrix(table)
+
+
+def _as_columns(data: ArrayLike, columns: int) -> QMatrix:
+    A = QMatrix(data)
+    if A.shape[1] != columns:
+        raise ShapeMismatch(
+            f"{A.shape[1]} columns for {columns} parameters; give has_bias if a layer has no bias"
+        )
+    return A
 
 
 def rescale(net: NetworkLike, layer: int, unit: int, factor: Number) -> ReLUNetwork:
@@ -49,21 +360,11 @@ def rescale(net: NetworkLike, layer: int, unit: int, factor: Number) -> ReLUNetw
     QMatrix([['14', '-7', '3/7', '5']])
     """
     net = as_network(net)
-    scale = to_fraction(factor)
-    if scale <= 0:
-        raise InvalidInput(
-            f"factor {scale} is not positive; a ReLU commutes with positive ones only"
-        )
-    _check_unit(net, layer, unit)
-    weights = [W.tolist() for W in net.weights]
-    biases = [None if b is None else b.tolist()[0] for b in net.biases]
-    weights[layer][unit] = [x * scale for x in weights[layer][unit]]
-    bias = biases[layer]
-    if bias is not None:
-        bias[unit] *= scale
-    for row in weights[layer + 1]:
-        row[unit] /= scale
-    return ReLUNetwork(weights, biases)
+    check_unit(net, layer, unit)
+    s = Symmetry.identity(net.widths)
+    factors = [list(row) for row in s.factors]
+    factors[layer][unit] = to_fraction(factor)
+    return Symmetry(s.widths, s.orders, factors)(net)
 
 
 def permute(net: NetworkLike, layer: int, order: Sequence[int]) -> ReLUNetwork:
@@ -98,17 +399,10 @@ def permute(net: NetworkLike, layer: int, order: Sequence[int]) -> ReLUNetwork:
     (QMatrix([['2'], ['1']]), QMatrix([['4', '3']]))
     """
     net = as_network(net)
-    _check_unit(net, layer, 0)
-    units = net.widths[layer + 1]
-    if sorted(order) != list(range(units)):
-        raise InvalidInput(f"{list(order)} is no permutation of the {units} units of layer {layer}")
-    weights, biases = list(net.weights), list(net.biases)
-    weights[layer] = weights[layer][list(order)]
-    weights[layer + 1] = weights[layer + 1][:, list(order)]
-    bias = biases[layer]
-    if bias is not None:
-        biases[layer] = bias[:, list(order)]
-    return ReLUNetwork(weights, biases)
+    check_unit(net, layer, 0)
+    s = Symmetry.identity(net.widths)
+    orders = [*s.orders[:layer], order, *s.orders[layer + 1 :]]
+    return Symmetry(s.widths, orders, s.factors)(net)
 
 
 def gauge_vectors(net: NetworkLike) -> QMatrix:
@@ -125,8 +419,8 @@ def gauge_vectors(net: NetworkLike) -> QMatrix:
 
     Notes
     -----
-    T7: the Jacobian of every pattern and batch maps each row to zero. The rows are
-    independent unless a part of the network is cut off from inputs, biases and outputs.
+    T7: the Jacobian of every pattern and batch maps each row to zero. Their rank is H less the
+    number of `unanchored_components`.
 
     Examples
     --------
@@ -145,6 +439,55 @@ def gauge_vectors(net: NetworkLike) -> QMatrix:
                 row[column] = sign * numbers[column]
             entries.extend(row)
     return QMatrix.from_integers(entries, theta.denominator, (net.n_hidden, net.n_parameters))
+
+
+def unanchored_components(net: NetworkLike) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Return the groups of hidden units that are cut off from inputs, biases and outputs.
+
+    Parameters
+    ----------
+    net : ReLUNetwork or anything `as_network` reads
+
+    Returns
+    -------
+    tuple of tuple of (layer, unit)
+        The connected components, joined by nonzero weights, in which no unit has a nonzero input
+        weight, a nonzero bias or a nonzero output weight. They contribute nothing to the function.
+
+    Notes
+    -----
+    T7, with the number: the gauge vectors have rank H less the number of these components. A
+    relation sum_k c_k t_k = 0 says c_j = c_k along every nonzero weight between hidden units and
+    c_k = 0 at every nonzero input weight, bias or output weight; so c is one free constant on each
+    unanchored component and 0 elsewhere.
+
+    Examples
+    --------
+    >>> unanchored_components(ReLUNetwork([[[1], [0]], [[3, 0]]]))
+    (((0, 1),),)
+    """
+    import networkx as nx
+
+    net = as_network(net)
+    anchor = (-1, 0)
+    graph = nx.Graph()
+    graph.add_node(anchor)
+
+    def node(layer: int, unit: int) -> tuple[int, int]:
+        return (layer, unit) if 0 <= layer < net.depth - 1 else anchor
+
+    for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        rows = W.tolist()
+        bias = b.tolist()[0] if b is not None else [Fraction(0)] * len(rows)
+        for unit, row in enumerate(rows):
+            graph.add_node(node(layer, unit))
+            if bias[unit]:
+                graph.add_edge(anchor, node(layer, unit))
+            graph.add_edges_from(
+                (node(layer - 1, k), node(layer, unit)) for k, w in enumerate(row) if w
+            )
+    parts = (sorted(part) for part in nx.connected_components(graph) if anchor not in part)
+    return tuple(sorted(tuple(part) for part in parts))
 
 
 def gauge_signs(net: ReLUNetwork, layer: int, unit: int) -> dict[int, int]:
@@ -171,7 +514,8 @@ def gauge_signs(net: ReLUNetwork, layer: int, unit: int) -> dict[int, int]:
     return signs
 
 
-def _check_unit(net: ReLUNetwork, layer: int, unit: int) -> None:
+def check_unit(net: ReLUNetwork, layer: int, unit: int) -> None:
+    """Demand that a hidden unit exists; `InvalidInput` says which ones do."""
     if not 0 <= layer < net.depth - 1:
         raise InvalidInput(
             f"layer {layer} is not hidden; this network has hidden layers 0..{net.depth - 2}"

@@ -3,8 +3,9 @@
 Faces are numbered per dimension; each has the faces that bound it, one dimension lower. Vertices
 carry the signs of all neurons and of all inequalities of the domain, from which the signs on every
 other face follow: a function is positive inside a face if it is so at one of its vertices and
-negative at none. These sign vectors name the faces: no two faces of a complex have the same one.
-That is how complexes which were computed apart are put together again.
+negative at none. No two vertices of a complex have the same signs: that is how complexes which were
+computed apart are put together again. Larger faces then follow, since no two of them have the same
+two faces in their boundaries.
 """
 
 from __future__ import annotations
@@ -146,15 +147,11 @@ def joined(parts: Sequence[CellComplex]) -> CellComplex:
     d = parts[0].d
     count, boundary, at_infinity, shared = [], [], [], []
     lower = [np.zeros(0, np.int32) for _ in parts]  # new numbers of faces one dimension lower
-    signs = [np.column_stack([p.pos, p.neg, p.walls]) for p in parts]
     kept_vertices: list[BoolArray] = []
     kept_facets: list[BoolArray] = []
     for k in range(d + 1):
-        if k:
-            signs = [
-                _signs_of_shared(part, k, below) for part, below in zip(parts, signs, strict=True)
-            ]
-        kept, numbers = _numbering([p.shared[k] for p in parts], signs)
+        keys = _keys_of_faces(parts, k, lower) if k else _keys_of_vertices(parts)
+        kept, numbers = _numbering([p.shared[k] for p in parts], keys)
         count.append(np.concatenate([p.count[k][own] for p, own in zip(parts, kept, strict=True)]))
         members = []
         if k:
@@ -213,21 +210,29 @@ def _shifted_cells(parts: Sequence[CellComplex]) -> list[IntArray]:
     return out
 
 
-def _signs_of_shared(part: CellComplex, k: int, below: WordArray) -> WordArray:
-    """Return the sign vectors of the shared k-faces (zeros for the others)."""
-    out = np.zeros((part.n_faces(k), below.shape[1]), np.uint64)
-    some = np.flatnonzero(part.shared[k])
-    if len(some):
-        _, members = part.entries(k, some)
-        starts = np.cumsum(part.count[k][some]) - part.count[k][some]
-        out[some] = np.bitwise_or.reduceat(below[members], starts, axis=0)
-    return out
+def _keys_of_vertices(parts: Sequence[CellComplex]) -> Ints:
+    """Return a number for each shared vertex of all parts: equal for equal signs."""
+    signs = [np.column_stack([p.pos, p.neg, p.walls])[p.shared[0]] for p in parts]
+    return _group(np.concatenate(signs))
 
 
-def _numbering(
-    shared: list[BoolArray], signs: list[WordArray]
-) -> tuple[list[BoolArray], list[IntArray]]:
-    """Give every face of all parts a number; shared ones with equal signs get the same.
+def _keys_of_faces(parts: Sequence[CellComplex], k: int, lower: list[IntArray]) -> Ints:
+    """Return a number for each shared k-face of all parts: equal for equal faces."""
+    # Two different faces of one polyhedral complex meet in a common face. So they cannot share two
+    # faces of their boundaries, which together span them: the first and the last will do.
+    keys = []
+    for part, numbers in zip(parts, lower, strict=True):
+        some = np.flatnonzero(part.shared[k])
+        if len(some):
+            members = numbers[part.entries(k, some)[1]].astype(np.int64)
+            starts = np.cumsum(part.count[k][some]) - part.count[k][some]
+            low, high = (f.reduceat(members, starts) for f in (np.minimum, np.maximum))
+            keys.append(low << 32 | high)
+    return np.concatenate(keys or [np.zeros(0, np.int64)])
+
+
+def _numbering(shared: list[BoolArray], keys: Ints) -> tuple[list[BoolArray], list[IntArray]]:
+    """Give every face of all parts a number; shared ones with equal keys get the same.
 
     Returns
     -------
@@ -237,7 +242,7 @@ def _numbering(
     """
     kept = [~flag for flag in shared]
     where = [np.flatnonzero(flag) for flag in shared]
-    first, which = _distinct(np.concatenate([s[w] for s, w in zip(signs, where, strict=True)]))
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     is_first = np.zeros(len(which), np.bool_)
     is_first[first] = True
     start = 0
@@ -257,10 +262,10 @@ def _numbering(
     return kept, numbers
 
 
-def _distinct(rows: WordArray) -> tuple[Ints, Ints]:
-    """Return where each distinct row occurs first, and which of these each row equals."""
+def _group(rows: WordArray) -> Ints:
+    """Return a number for each row: equal for equal rows."""
     if not len(rows):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.zeros(0, np.int64)
     factors = np.arange(1, rows.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = rows * (factors | np.uint64(1))
     mixed ^= mixed >> np.uint64(29)
@@ -271,8 +276,6 @@ def _distinct(rows: WordArray) -> tuple[Ints, Ints]:
     if (same_key & ~same_row).any():  # two rows with one key: compare the rows themselves
         order = np.lexsort(rows.T)
         same_row = (rows[order][1:] == rows[order][:-1]).all(axis=1)
-    group = np.concatenate([[0], np.cumsum(~same_row)])
-    which = np.empty(len(rows), np.int64)
-    which[order] = group
-    first = order[np.concatenate([[True], ~same_row])]  # both sorts are stable
-    return first, which
+    group = np.empty(len(rows), np.int64)
+    group[order] = np.concatenate([[0], np.cumsum(~same_row)])
+    return group
