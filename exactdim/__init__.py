@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exactdim.arith.matrix import kernel as kernel
     from exactdim.arith.matrix import matrix_rank as matrix_rank
     from exactdim.dimension.bounds import dimension_bounds as dimension_bounds
+    from exactdim.dimension.full import full_dimension as full_dimension
     from exactdim.dimension.local import local_dimension as local_dimension
     from exactdim.dimension.result import Dimension as Dimension
     from exactdim.evidence.certificate import Certificate as Certificate
@@ -64,6 +65,7 @@ _HOMES = {
     "count_regions": "regions.complex",
     "crosscheck": "numeric",
     "dimension_bounds": "dimension.bounds",
+    "full_dimension": "dimension.full",
     "gauge_vectors": "nets.symmetry",
     "jacobian": "nets.jacobian",
     "kernel": "arith.matrix",

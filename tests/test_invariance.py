@@ -15,7 +15,8 @@ X = [[1, 2], [2, -1], [-3, 1]]
 
 @pytest.mark.parametrize("under", ["symmetries", "rescalings", "permutations"])
 @pytest.mark.parametrize(
-    "quantity", ["local_dimension", "function", "activation_pattern", "jacobian"]
+    "quantity",
+    ["local_dimension", "full_dimension", "function", "activation_pattern", "jacobian"],
 )
 def test_what_ships_is_invariant(quantity, under):
     report = ed.check_invariance(quantity, NET, X, under=under, examples=30, seed=1)

@@ -18,6 +18,7 @@ import numpy as np
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike
+from exactdim.dimension.full import full_dimension
 from exactdim.dimension.local import local_dimension
 from exactdim.errors import InvalidInput
 from exactdim.evidence.spelling import rationals
@@ -113,8 +114,9 @@ def check_invariance(
     ----------
     quantity : callable or str
         ``quantity(net, X)``; anything that can be compared, arrays included. Or one of
-        ``"local_dimension"``, ``"function"`` (the outputs at X), ``"activation_pattern"`` and
-        ``"jacobian"``, the last two of which are transformed as they should be.
+        ``"local_dimension"``, ``"full_dimension"``, ``"function"`` (the outputs at X),
+        ``"activation_pattern"`` and ``"jacobian"``, the last two of which are transformed as they
+        should be.
     net : ReLUNetwork or anything `as_network` reads
     X : ArrayLike of shape (n, N_0)
     under : {"symmetries", "rescalings", "permutations", "splittings"}
@@ -303,6 +305,7 @@ _MOVES: Mapping[str, Callable[[ReLUNetwork, Random], Move]] = {
 
 _QUANTITIES: Mapping[str, tuple[Quantity, Callable[[Symmetry, Any], Any] | None]] = {
     "local_dimension": (lambda net, X: int(local_dimension(net, X, proof="full")), None),
+    "full_dimension": (lambda net, X: int(full_dimension(net)), None),
     "function": (lambda net, X: net(X), None),
     "activation_pattern": (activation_pattern, Symmetry.on_pattern),
     "jacobian": (
