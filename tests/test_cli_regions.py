@@ -614,3 +614,26 @@ def test_the_installed_command(golden, pair, tmp_path):
         assert process.returncode == code, stderr
         assert text in stdout
         assert "Traceback" not in stderr
+
+
+def test_an_interrupt_says_how_to_go_on(golden, monkeypatch, capsys, tmp_path):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exactdim.cli.regions.activation_regions", interrupted)
+    assert run("regions", golden, "--json") == 3
+    assert report(capsys)["result"]["error"] == "Interrupted"
+    assert run("regions", golden, f"--checkpoint={tmp_path / 'c'}") == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--resume" in captured.err
+
+
+def test_a_comparison_goes_on_from_a_folder(golden, pair, capsys, tmp_path):
+    folder, nets = str(tmp_path / "c"), (golden, pair[0])
+    assert run("same", *nets, "--checkpoint", folder) == 0
+    first = capsys.readouterr().out
+    assert run("same", *nets, "--checkpoint", folder) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert run("same", *nets, "--checkpoint", folder, "--resume") == 0
+    assert capsys.readouterr().out == first

@@ -48,7 +48,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ExactDimError, OSError) as error:
         return _fail(error, USAGE, tokens)
     except KeyboardInterrupt:
-        note("interrupted before there was an answer")
+        kept = any(token.startswith("--checkpoint") for token in tokens)
+        hint = "; what is finished is kept: run again to go on (with --resume)" if kept else ""
+        message = f"interrupted before there was an answer{hint}"
+        note(message)
+        if "--json" in tokens:
+            print_json(tokens[0], "error", {"error": "Interrupted", "message": message})
         return UNDECIDED
     except CycloptsError as error:
         if "--json" in tokens:
