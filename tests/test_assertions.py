@@ -17,6 +17,7 @@ import exactdim as ed
 from exactdim import QMatrix, errors
 from exactdim.testing.assertions import (
     assert_dimension,
+    assert_invariant,
     assert_jacobian_equal,
     assert_rank_equal,
     assert_same_function,
@@ -106,6 +107,14 @@ def test_what_is_left_over_is_counted():
     assert "row 0 is zero; so the 2 others" in refusal(assert_rank_equal, 1, [[0, 0, 0]] * 3)
     wide = [row[:2] for row in table]  # shape (4, 2), rank 2
     assert "no larger rank" in refusal(assert_rank_equal, 4, wide)
+
+
+def test_columns_are_named_where_there_are_fewer_of_them():
+    table = [[1, 5, -1], [2, 1, 7], [3, 0, 12], [4, 4, 12]]  # column 2 = 4 * column 0 - column 1
+    assert oracles.rank(table) == 2
+    why = refusal(assert_rank_equal, 3, table).split("why:    ")[1]
+    assert why == "column 2 = 4 * column 0 - 1 * column 1"
+    check_reason(table, 3, 2, why)
 
 
 def test_all_that_rank_code_returns_and_reads():
@@ -215,6 +224,37 @@ def test_arguments_of_assert_dimension():
     with pytest.raises(errors.OnKink):
         assert_dimension(GE1, [["1/2"]], 1)
     assert_dimension(GE1, [["1/2"]], 1, on_kink="zero")
+
+
+# -- invariants ------------------------------------------------------------------------------------
+
+
+def test_what_is_invariant_and_what_is_not():
+    """T6: the rank is, a numeric rank is not, and the message has the network that shows it."""
+    net, X = ed.ReLUNetwork([[[0]], [[1]]], [[1], [0]]), [["1/2"], ["3/2"]]
+    assert_invariant("local_dimension", net, X)
+    assert_invariant(lambda net, X: ed.jacobian(net, X).rank(), net, X, under="rescalings")
+
+    def float32_rank(net, X):
+        return int(np.linalg.matrix_rank(ed.jacobian(net, X).to_numpy(np.float32)))
+
+    message = refusal(assert_invariant, float32_rank, net, X, under="rescalings")
+    assert "float32_rank is not invariant under rescalings: 1 instead of 2 after" in message
+    assert "net = ReLUNetwork([[['0']], [['1']]], [['1'], ['0']])" in message
+    assert_invariant(float32_rank, net, X, under="permutations")
+
+
+def test_options_of_assert_invariant():
+    def parameters(net, X):
+        return net.parameters()
+
+    assert_invariant(parameters, GE1, [[1]], examples=0)
+    refusal(assert_invariant, parameters, GE1, [[1]])
+    assert_invariant(parameters, GE1, [[1]], transform=lambda move, _: move(GE1).parameters())
+    messages = {refusal(assert_invariant, parameters, GE1, [[1]], seed=s) for s in (0, 0, 0)}
+    assert len(messages) == 1
+    with pytest.raises(errors.InvalidInput, match="under='nothing'"):
+        assert_invariant(parameters, GE1, [[1]], under="nothing")
 
 
 # -- functions -------------------------------------------------------------------------------------
@@ -337,6 +377,9 @@ def test_only_floats_are_forgiven_their_rounding():
     assert_jacobian_equal(np.array([[1 / 3]]), affine, third)
     for exact_kind in (QMatrix([[1 / 3]]), [[Fraction(1 / 3)]], np.array([[1 / 3]], object)):
         refusal(assert_jacobian_equal, exact_kind, affine, third)
+    small = Fraction(1, 10**30)  # a tolerance that is given is the only one
+    for tolerance in ({"rtol": small}, {"atol": small}):
+        refusal(assert_jacobian_equal, [[1 / 3]], affine, third, **tolerance)
     bfloat = torch.tensor([[1 / 3]], dtype=torch.bfloat16)
     refusal(assert_jacobian_equal, bfloat, affine, third)  # not a format we round to: say how far
     assert_jacobian_equal(bfloat, affine, third, rtol=2**-8)
