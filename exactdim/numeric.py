@@ -8,11 +8,13 @@ of two, which changes neither the function nor the true rank.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from exactdim.arith.rationals import ArrayLike
 from exactdim.dimension.local import Progress, local_dimension
@@ -29,6 +31,9 @@ __all__ = ["RECIPES", "CrosscheckReport", "NumericRank", "Recipe", "Rescaling", 
 HEADS: tuple[Head, ...] = ("logits", "softmax")
 EPS32 = float(np.finfo(np.float32).eps)
 EPS64 = float(np.finfo(np.float64).eps)
+
+SMALL_SPECTRUM = 1000
+"""Singular values up to which one thread computes them."""
 
 SMALLEST_GAP = 1e3
 """A ratio of consecutive singular values below this is no gap to cut at."""
@@ -321,6 +326,13 @@ def _numeric_ranks(
         key = (recipe.jacobian, recipe.svd)
         J = jacobians[recipe.jacobian]
         if key not in spectra and np.isfinite(J).all():
-            spectra[key] = np.linalg.svd(J.astype(recipe.svd), compute_uv=False)
+            spectra[key] = _singular_values(J.astype(recipe.svd))
         ranks[recipe.name] = recipe.cut(spectra[key], J.shape) if key in spectra else None
     return ranks, spectra.get(("float64", "float64"), np.zeros(0))
+
+
+def _singular_values(J: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    # a busy machine makes threads of small products wait for each other, several times over
+    few = min(J.shape) <= SMALL_SPECTRUM
+    with threadpool_limits(1, "blas") if few else nullcontext():
+        return np.linalg.svd(J, compute_uv=False)

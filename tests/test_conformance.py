@@ -17,9 +17,9 @@ import exactdim as ed
 from exactdim import QMatrix, errors
 from exactdim.arith import modular
 from exactdim.nets.jacobian import float_jacobian
+from exactdim.testing._checks.ranks import _Case
 from exactdim.testing.conformance import (
     Check,
-    _Case,
     jacobian_checks,
     parametrize_with_checks,
     rank_checks,

@@ -1,0 +1,1 @@
+"""The conformance checks; the public names are in `exactdim.testing.conformance`."""
