@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from exactdim.nets.paths import activation_operator as activation_operator
     from exactdim.nets.paths import path_lifting as path_lifting
     from exactdim.nets.patterns import activation_pattern as activation_pattern
+    from exactdim.nets.symbolic import symbolic as symbolic
     from exactdim.nets.symmetry import Symmetry as Symmetry
     from exactdim.nets.symmetry import gauge_vectors as gauge_vectors
     from exactdim.nets.symmetry import permute as permute
@@ -77,6 +78,7 @@ _HOMES = {
     "realise": "regions.programs",
     "rescale": "nets.symmetry",
     "same_function": "regions.equality",
+    "symbolic": "nets.symbolic",
     "verify": "evidence.certificate",
 }
 

@@ -2,10 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 import exactdim
 from exactdim.demo import demo_rows
@@ -17,7 +20,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 7
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -31,6 +34,41 @@ def test_block_runs(number, tmp_path, monkeypatch, capsys):
         assert "7 16 (13, 19, 7)\n" in printed
         assert "('11', '0') 1/2 " in printed
         assert "4 Graph with 7 nodes and 9 edges\n" in printed
+
+
+def test_the_numeric_rank_is_falsified_by_a_minimal_network():
+    """The hero example: Hypothesis finds what README says."""
+    block = next(block for block in BLOCKS if "def test_numeric_rank" in block)
+    namespace = {}
+    exec(compile(block, "README hero", "exec"), namespace)
+    quick = settings(
+        database=None,
+        deadline=None,
+        derandomize=True,
+        max_examples=1000,
+        phases=[Phase.generate, Phase.shrink],
+    )
+    with pytest.raises(AssertionError) as caught:
+        quick(namespace["test_numeric_rank"])()
+    falsified = "\n".join(caught.value.__notes__)
+    assert "<ReLUNetwork 1-1-1: 4 parameters>" in falsified
+    assert falsified.count("[Fraction(") == 2
+    assert 40 < int(re.search(r"k=(\d+)", falsified)[1]) < 56
+
+
+def test_the_conformance_block_collects(tmp_path):
+    """README's other test, as pytest runs it in somebody else's repository."""
+    block = next(block for block in BLOCKS if "parametrize_with_checks" in block)
+    (tmp_path / "test_mine.py").write_text(block)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 20
 
 
 def test_first_two_commands_are_the_set_up():

@@ -45,7 +45,8 @@ def find_any(strategy, predicate):
     return find(strategy, predicate, settings=options, random=Random(0))
 
 
-def assert_all_examples(strategy, predicate):
+def assert_all_examples(strategy, predicate, *, max_examples=None):
+    @settings(max_examples=max_examples or settings().max_examples)
     @given(strategy)
     def check(example):
         assert predicate(example), example
@@ -414,11 +415,9 @@ DEGENERATE = {
         )
     ),
     "dependent units": lambda net: any(
-        net.widths[layer + 1] > 2
-        and any(
-            oracles.rank(list(rows)) < 3 for rows in itertools.combinations(entering(net, layer), 3)
-        )
+        oracles.rank(list(rows)) < min(3, net.widths[layer] + net.has_bias[layer])
         for layer in range(net.depth - 1)
+        for rows in itertools.combinations(entering(net, layer), 3)
     ),
     "dead layer": lambda net: any(
         all(max(row) < 0 or (not any(row[:-1]) and row[-1] < 0) for row in entering(net, layer))
@@ -439,8 +438,15 @@ def test_every_accident_happens(kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in DEGENERATE if kind != "width one"])
-def test_every_accident_happens_to_given_widths(kind):
-    find_any(eds.degenerate_networks(widths=(2, 3, 3, 2)), DEGENERATE[kind])
+def test_every_accident_happens_by_itself_to_given_widths(kind):
+    """No two of the large positive entries are related by chance."""
+    find_any(eds.degenerate_networks(widths=(2, 3, 3, 2), elements=generic), DEGENERATE[kind])
+
+
+def test_dead_and_constant_units_have_a_bias_that_says_so():
+    nets = eds.degenerate_networks(elements=st.just(0), bias=True)
+    find_any(nets, DEGENERATE["zero weights, negative bias"])
+    find_any(nets, DEGENERATE["zero weights, positive bias"])
 
 
 def degenerate(net):
@@ -452,7 +458,9 @@ def degenerate(net):
 def test_degenerate_networks_are_degenerate_where_chance_never_is(widths, bias):
     """Large positive random entries have no accident of their own: see the next test."""
     assert_all_examples(
-        eds.degenerate_networks(widths=widths, bias=bias, elements=generic), degenerate
+        eds.degenerate_networks(widths=widths, bias=bias, elements=generic),
+        degenerate,
+        max_examples=200,
     )
 
 

@@ -121,8 +121,8 @@ def draw_layers(draw: DrawFn, wanted: Architecture) -> Draft:
 
 # -- accidents ------------------------------------------------------------------------------------
 
-Accident: TypeAlias = Callable[[DrawFn, Draft, int], None]
-"""Changes a hidden layer of a draft so that something is degenerate for certain."""
+Accident: TypeAlias = Callable[[DrawFn, Draft, int, int], None]
+"""Changes a hidden unit of a draft, or its layer, so that something is degenerate for certain."""
 
 signs = st.sampled_from([Fraction(1), Fraction(-1)])
 factors = st.sampled_from([
@@ -147,42 +147,42 @@ def draw_accident(draw: DrawFn, draft: Draft, *, keep_widths: bool) -> None:
         possible.append(_dependent)
     if width > 1 and not keep_widths:
         possible.append(_bottleneck)
-    draw(st.sampled_from(possible))(draw, draft, layer)
+    unit = draw(st.integers(0, width - 1))
+    draw(st.sampled_from(possible))(draw, draft, layer, unit)
 
 
-def _one_unit(draw: DrawFn, draft: Draft, layer: int) -> int:
-    return draw(st.integers(0, len(draft.weights[layer]) - 1))
+def _others(draw: DrawFn, draft: Draft, layer: int, unit: int, count: int) -> list[int]:
+    found = draw_distinct(draw, len(draft.weights[layer]) - 1, count)
+    return [k + (k >= unit) for k in found]
 
 
-def _unread_unit(draw: DrawFn, draft: Draft, layer: int) -> None:
-    unit = _one_unit(draw, draft, layer)
+def _unread_unit(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
     for row in draft.weights[layer + 1]:
         row[unit] = Fraction(0)
 
 
-def _unread_input(draw: DrawFn, draft: Draft, layer: int) -> None:
-    number = draw(st.integers(0, len(draft.weights[layer][0]) - 1))
+def _unread_input(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
+    column = draw(st.integers(0, len(draft.weights[layer][0]) - 1))
     for row in draft.weights[layer]:
-        row[number] = Fraction(0)
+        row[column] = Fraction(0)
 
 
-def _zero_unit(draw: DrawFn, draft: Draft, layer: int) -> None:
+def _zero_unit(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
     """Zero everywhere, so that every point is on a kink unless the layer below is off."""
-    unit = _one_unit(draw, draft, layer)
     draft.set_unit(layer, unit, [Fraction(0)] * len(draft.unit(layer, unit)))
 
 
-def _dead_unit(draw: DrawFn, draft: Draft, layer: int) -> None:
-    _settle(draw, draft, layer, _one_unit(draw, draft, layer), -1)
+def _dead_unit(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
+    _settle(draw, draft, layer, unit, -1)
 
 
-def _constant_sign(draw: DrawFn, draft: Draft, layer: int) -> None:
-    _settle(draw, draft, layer, _one_unit(draw, draft, layer), 1)
+def _constant_sign(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
+    _settle(draw, draft, layer, unit, 1)
 
 
-def _dead_layer(draw: DrawFn, draft: Draft, layer: int) -> None:
-    for unit in range(len(draft.weights[layer])):
-        _settle(draw, draft, layer, unit, -1)
+def _dead_layer(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
+    for each in range(len(draft.weights[layer])):
+        _settle(draw, draft, layer, each, -1)
 
 
 def _settle(draw: DrawFn, draft: Draft, layer: int, unit: int, sign: int) -> None:
@@ -196,23 +196,23 @@ def _settle(draw: DrawFn, draft: Draft, layer: int, unit: int, sign: int) -> Non
     draft.set_unit(layer, unit, weights)
 
 
-def _twin(draw: DrawFn, draft: Draft, layer: int) -> None:
+def _twin(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
     """Duplicates and opposites."""
-    _copy_unit(draw, draft, layer, draw(signs))
+    _copy_unit(draw, draft, layer, unit, draw(signs))
 
 
-def _multiple(draw: DrawFn, draft: Draft, layer: int) -> None:
-    _copy_unit(draw, draft, layer, draw(factors))
+def _multiple(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
+    _copy_unit(draw, draft, layer, unit, draw(factors))
 
 
-def _copy_unit(draw: DrawFn, draft: Draft, layer: int, factor: Fraction) -> None:
-    unit, other = draw_distinct(draw, len(draft.weights[layer]), 2)
+def _copy_unit(draw: DrawFn, draft: Draft, layer: int, unit: int, factor: Fraction) -> None:
+    (other,) = _others(draw, draft, layer, unit, 1)
     draft.set_unit(layer, other, [factor * x for x in draft.unit(layer, unit)])
 
 
-def _parallel(draw: DrawFn, draft: Draft, layer: int) -> None:
+def _parallel(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
     """Parallel hyperplanes."""
-    unit, other = draw_distinct(draw, len(draft.weights[layer]), 2)
+    (other,) = _others(draw, draft, layer, unit, 1)
     if not any(draft.weights[layer][unit]):
         draft.weights[layer][unit][0] = Fraction(1)
     factor, shift = draw(signs | factors), draw(factors)
@@ -220,17 +220,16 @@ def _parallel(draw: DrawFn, draft: Draft, layer: int) -> None:
     draft.set_unit(layer, other, [*weights, bias + shift])
 
 
-def _dependent(draw: DrawFn, draft: Draft, layer: int) -> None:
+def _dependent(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
     """Three hyperplanes with a common point at infinity or not."""
-    unit, other, third = draw_distinct(draw, len(draft.weights[layer]), 3)
+    other, third = _others(draw, draft, layer, unit, 2)
     factor, sign = draw(factors), draw(signs)
     pairs = zip(draft.unit(layer, unit), draft.unit(layer, other), strict=True)
     draft.set_unit(layer, third, [sign * u + factor * v for u, v in pairs])
 
 
-def _bottleneck(draw: DrawFn, draft: Draft, layer: int) -> None:
+def _bottleneck(draw: DrawFn, draft: Draft, layer: int, unit: int) -> None:
     """Make a layer of width one."""
-    unit = _one_unit(draw, draft, layer)
     bias = draft.biases[layer]
     draft.weights[layer] = [draft.weights[layer][unit]]
     draft.biases[layer] = None if bias is None else [bias[unit]]

@@ -84,7 +84,11 @@ ENTRIES = st.sampled_from(25 * small + simple_fractions(3, 8))
 DYADICS = st.sampled_from(
     10 * small + [x for x in simple_fractions(3, 8) if 8 % x.denominator == 0]
 )
-FACTORS = st.sampled_from([x for x in simple_fractions(9, 9) if x >= Fraction(1, 9)])
+FACTORS = st.sampled_from([
+    *(x for x in simple_fractions(9, 9) if x >= Fraction(1, 9)),
+    # exact in floats, and large enough to show in what floats compute
+    *(Fraction(2) ** k for n in range(4, 61) for k in (n, -n)),
+])
 
 
 def exact_elements(elements: SearchStrategy[Number] | None) -> SearchStrategy[Fraction]:

@@ -231,7 +231,7 @@ def _points(width: int) -> SearchStrategy[Point]:
 @st.composite
 def _samples(draw: DrawFn, width: int, X: Batch) -> Point:
     """One more sample of a batch, perhaps in a special position to the others."""
-    kinds = ["new", "new", "new", "origin"]
+    kinds = ["origin", "new", "new", "new"]
     if X:
         kinds += ["repeated", "multiple", "collinear", "neighbour"]
     kind = draw(st.sampled_from(kinds))
