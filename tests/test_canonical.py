@@ -172,10 +172,30 @@ def test_networks_whose_units_look_alike():
 
 
 def test_too_many_ties(monkeypatch):
-    monkeypatch.setattr(canonical, "MOST_CHOICES", 3)
+    monkeypatch.setattr(canonical, "MOST_WORK", 300)
     eye = [[int(i == j) for j in range(5)] for i in range(5)]
     with pytest.raises(errors.TooLarge, match="look alike"):
         ed.canonical_form(ed.ReLUNetwork([[[1]] * 5, eye, eye, [[1] * 5]]))
+
+
+def test_equal_units_need_no_choices(monkeypatch):
+    """Constant weights; pairs of equal units; units that are all zero."""
+    monkeypatch.setattr(canonical, "MOST_WORK", 3 * 10**5)
+    constant = ed.ReLUNetwork([[[1]] * 90, [[1] * 90] * 60, [[1] * 60]])
+    moved = Symmetry.random(constant.widths, seed=0)(constant)
+    assert ed.canonical_form(moved) == ed.canonical_form(constant)
+    assert ed.are_equivalent(constant, moved).symmetry(constant) == moved
+    pairs = ed.ReLUNetwork([[[1 + k // 2] for k in range(80)], [[1 + k // 4 for k in range(80)]]])
+    assert ed.are_equivalent(pairs, Symmetry.random(pairs.widths, seed=0)(pairs))
+    zero = ed.ReLUNetwork([[[0]] * 50, [[0] * 50]], [[0] * 50, None])
+    assert ed.canonical_form(zero) == zero
+
+
+def test_a_network_is_equivalent_to_itself_whatever_it_is():
+    cut_off = ed.ReLUNetwork([[[0], [1]], [[1, 0], [0, 0]], [[0, 1]]])
+    assert ed.are_equivalent(cut_off, cut_off).symmetry.is_identity
+    with pytest.raises(errors.InvalidInput, match="cut off"):
+        ed.are_equivalent(cut_off, Symmetry.random(cut_off.widths, seed=1)(cut_off))
 
 
 @given(networks(min_depth=2))

@@ -146,6 +146,11 @@ def test_a_neuron_that_vanishes_on_a_region_is_named():
     assert ed.full_dimension(ed.ReLUNetwork([[[1]], [[1]], [[1]]])).value == 1
 
 
+def test_dimension_zero_is_attained_anywhere():
+    found = ed.full_dimension(ed.ReLUNetwork.random((1, 3, 1), seed=0), head="softmax")
+    assert (found.value, found.points.shape[0]) == (0, 1)
+
+
 def test_limits_and_repr():
     net = ed.ReLUNetwork.random((2, 6, 6, 1), seed=0)
     with pytest.raises(errors.BudgetExceeded):

@@ -91,7 +91,36 @@ def test_splitting_changes_the_number_of_parameters():
     assert "split_unit(net, 0, 0, '1/2')" in str(report)
 
 
+def test_what_a_quantity_may_be():
+    """Arrays of any shape, containers of arrays, NaN."""
+
+    def of_another_shape(net, X):
+        return np.ones(net.n_parameters)
+
+    assert not check_invariance(of_another_shape, NET, X, under="splittings", seed=0)
+    for value in ((np.ones(2), 1), [np.nan, {"a": np.array([np.nan])}], float("nan")):
+        assert check_invariance(lambda net, X, value=value: value, NET, X, examples=5, seed=0)
+
+    def layers(net, X):
+        return ed.activation_pattern(net, X).layers
+
+    assert not check_invariance(layers, NET, X, under="permutations", seed=0)
+    assert check_invariance(layers, NET, X, under="rescalings", seed=0)
+
+
+def test_a_quantity_may_refuse_small_batches():
+    def first_weight(net, X):
+        if X.shape[0] < 2:
+            raise ValueError("too few samples")
+        return net.weights[0][0, 0]
+
+    report = check_invariance(first_weight, NET, X, under="rescalings", seed=0)
+    assert report.counterexample.X.shape[0] == 2
+
+
 def test_bad_arguments():
+    with pytest.raises(errors.InvalidInput, match="examples="):
+        check_invariance("function", NET, X, examples=0)
     with pytest.raises(errors.InvalidInput, match="under="):
         check_invariance("function", NET, X, under="rotations")
     with pytest.raises(errors.InvalidInput, match="quantity="):

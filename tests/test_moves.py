@@ -1,5 +1,6 @@
 """Moves that change the widths (T19)."""
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -104,6 +105,10 @@ def test_bad_arguments():
         add_unit(net, 0, [1, 2])
     with pytest.raises(errors.ShapeMismatch, match="outgoing"):
         add_unit(net, 0, outgoing=[1, 2])
+    with pytest.raises(errors.InvalidInput, match="pairs"):
+        remove_units(net, [0])
+    for incoming in ([7], [[7]], QMatrix([[7]]), np.array([7]), np.array([[7.0]])):
+        assert add_unit(net, 0, incoming).weights[0][2, 0] == 7
     with pytest.raises(errors.InvalidInput, match="without units"):
         remove_units(net, [(0, 0), (0, 1)])
     with pytest.raises(errors.InvalidInput, match="no unit 5"):

@@ -171,6 +171,13 @@ def test_symmetries_that_are_none():
         Symmetry((1, 2, 1), [(0, 1)], [(1,)])
     with pytest.raises(errors.InvalidInput, match="no permutation"):
         Symmetry((1, 2, 1), [(1, 1)], [(1, 1)])
+    for widths in ((-1, 2), (), (2,), (1, 0, 1)):
+        with pytest.raises(errors.InvalidInput, match="no widths"):
+            Symmetry(widths, [], [])
+    with pytest.raises(errors.InvalidInput, match="one list per hidden layer"):
+        Symmetry((1, 1, 1), [0], [1])
+    with pytest.raises(errors.InvalidInput, match="no permutation"):
+        Symmetry((1, 1, 1), [[None]], [[1]])
     with pytest.raises(errors.InvalidInput, match="not positive"):
         Symmetry((1, 2, 1), [(0, 1)], [(1, 0)])
     s = Symmetry.random((1, 2, 1), seed=0)
@@ -181,8 +188,15 @@ def test_symmetries_that_are_none():
     with pytest.raises(errors.ShapeMismatch, match="has_bias"):
         s.on_parameters([[1, 2, 3, 4]])
     assert s.on_parameters([[1, 2, 3, 4]], has_bias=[False, False]).shape == (1, 4)
+    with pytest.raises(errors.ShapeMismatch, match="has_bias"):
+        s.on_jacobian([[1]], has_bias=[True])
     with pytest.raises(errors.ShapeMismatch, match="hidden units"):
         s.on_pattern([[True]])
+    pattern = ed.activation_pattern(ed.ReLUNetwork.random((1, 2, 1), seed=0), [[1]])
+    with pytest.raises(errors.ShapeMismatch, match="hidden layers of widths"):
+        Symmetry.identity((1, 1, 1, 1)).on_pattern(pattern)
+    with pytest.raises(ValueError, match="read-only"):
+        s.on_pattern(pattern).layers[0][0, 0] = True
 
 
 def test_bad_arguments():

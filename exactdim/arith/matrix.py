@@ -7,7 +7,7 @@ positive denominator in lowest terms; FLINT objects are mutable and never leave 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias, overload
 
@@ -101,6 +101,7 @@ class QMatrix:
         -------
         QMatrix
         """
+        _check_shape(shape)
         return cls._make(*_lowest_terms(entries, denominator, *shape))
 
     @classmethod
@@ -142,6 +143,7 @@ class QMatrix:
         -------
         QMatrix
         """
+        _check_shape((rows, columns))
         return cls._make(fmpz_mat(rows, columns), 1)
 
     @classmethod
@@ -280,6 +282,15 @@ class QMatrix:
         table = self.numerators()
         entries = [table[r * columns + c] for r in picked_rows for c in picked_columns]
         return QMatrix.from_integers(entries, self._den, (len(picked_rows), len(picked_columns)))
+
+    def __iter__(self) -> Iterator[QMatrix]:
+        """Go through the rows, matrices of shape (1, n)."""
+        return (self[[i]] for i in range(self.shape[0]))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if dtype is None:
+            raise TypeError("a QMatrix is exact; say what to round to: A.to_numpy(float)")
+        return self.to_numpy(dtype)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, QMatrix):
@@ -529,6 +540,11 @@ def primitive(vector: Sequence[int]) -> list[int]:
         return list(vector)
     lead = next(x for x in vector if x)
     return [x // (content if lead > 0 else -content) for x in vector]
+
+
+def _check_shape(shape: tuple[int, int]) -> None:
+    if min(shape) < 0:  # FLINT would abort the interpreter
+        raise InvalidInput(f"a matrix of shape {shape} has a negative dimension")
 
 
 def _lowest_terms(

@@ -156,7 +156,7 @@ def full_dimension(
         raise OnKink(
             f"unit {unit} of layer {layer} is identically zero on the region "
             f"{' '.join(region.pattern)}, but not for nearby parameters: the network has no "
-            "Jacobian there. Change its bias, or leave it out (remove_units)",
+            "Jacobian there. Change its bias",
             error.kinks,
         ) from None
     return FullDimension(dimension, regions, _small_set(dimension, X))
@@ -210,8 +210,10 @@ def _simplex_inside(region: Region) -> list[Point]:
 def _small_set(dimension: Dimension, X: QMatrix) -> QMatrix:
     """Return some of the samples, as few as are easily found, at which the lower end is reached."""
     rows = dimension.evidence.lower.rows
-    if rows is None or not rows:
+    if rows is None:
         return X
+    if not rows:
+        return X[[0]]
     outputs = dimension.n_rows // X.shape[0]
     kept = sorted({row // outputs for row in rows})
     if len(kept) > MOST_TRIALS:

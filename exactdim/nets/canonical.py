@@ -25,8 +25,8 @@ from exactdim.nets.symmetry import Symmetry, unanchored_components
 
 __all__ = ["Equivalence", "are_equivalent", "canonical_form", "canonical_symmetry"]
 
-MOST_CHOICES = 2000
-"""Complete orders of tied units that are tried before giving up."""
+MOST_WORK = 5 * 10**7
+"""Weights that are looked at before giving up: about a minute."""
 
 Unit: TypeAlias = tuple[int, int]
 Colours: TypeAlias = dict[Unit, int]
@@ -51,13 +51,14 @@ def canonical_form(net: NetworkLike) -> ReLUNetwork:
         If several units joined by weights are cut off from inputs, biases and outputs: their scale
         means nothing. The message names them; `remove_units` takes them away.
     TooLarge
-        If too many units tie, for example many equal copies of a part of the network.
+        If too many units tie, for example those of many equal copies of a part of the network.
 
     Notes
     -----
-    T6; `canonical_symmetry` also gives the way. Weights and bias that enter a unit have absolute
-    values which add up to 1, unless no path of nonzero weights leads to it from an input or a bias.
-    Time: about the number of weights times its logarithm and the depth, if no units tie.
+    T6; `canonical_symmetry` also gives the way. A unit is fed if a path of nonzero weights leads to
+    it from an input or a bias. What enters a fed unit from inputs, bias and fed units has absolute
+    values that add up to 1. Time: about the number of weights times its logarithm and the depth,
+    if no units tie but equal ones.
 
     Examples
     --------
@@ -153,6 +154,8 @@ def are_equivalent(a: NetworkLike, b: NetworkLike) -> Equivalence:
     'unit 0 of layer 0 of the first network has no counterpart in the second'
     """
     a, b = as_network(a), as_network(b)
+    if a == b:
+        return Equivalence(Symmetry.identity(a.widths))
     if a.widths != b.widths:
         return Equivalence(None, f"the widths {a.widths} and {b.widths} differ")
     if a.has_bias != b.has_bias:
@@ -244,6 +247,7 @@ class _Graph:
         self.below: dict[Unit, list[tuple[Fraction, Unit]]] = {unit: [] for unit in self.units}
         self.above: dict[Unit, list[tuple[Fraction, Unit]]] = {unit: [] for unit in self.units}
         self.fixed: dict[Unit, tuple[Any, ...]] = {}
+        self.work = 0
         for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
             for k, row in enumerate(W.tolist()):
                 own = k if layer == net.depth - 1 else -1  # outputs keep their places
@@ -261,6 +265,12 @@ class _Graph:
 
     def seen(self, colours: Colours) -> dict[Unit, tuple[Any, ...]]:
         """Return what each unit sees: its colour, and the weights to every colour."""
+        self.work += sum(map(len, self.below.values())) + sum(map(len, self.above.values()))
+        if self.work > MOST_WORK:
+            raise TooLarge(
+                "too many units look alike, in ways that depend on each other; leave out equal "
+                "copies of a part of the network, or what contributes nothing (remove_units)"
+            )
         return {
             unit: (
                 colours[unit],
@@ -288,6 +298,17 @@ class _Graph:
                 return finer
             colours = finer
 
+    def twins_apart(self, colours: Colours) -> Colours:
+        """Give units with the same neighbours different colours, in any order."""
+        # exchanging them changes nothing, so that the order makes no difference either
+        seen = Counter[Any]()
+        keys = {}
+        for unit in self.units:
+            twins = (self.fixed[unit], tuple(self.below[unit]), tuple(self.above[unit]))
+            keys[unit] = (colours[unit], seen[twins])
+            seen[twins] += 1
+        return _ranked(keys)
+
 
 def _ranked(keys: dict[Unit, tuple[Any, ...]]) -> Colours:
     numbers = {key: i for i, key in enumerate(sorted(set(keys.values()), key=_sortable))}
@@ -303,11 +324,11 @@ class _Search:
 
     def __init__(self, graph: _Graph) -> None:
         self.graph = graph
-        self.tried = 0
 
     def best(self) -> Symmetry:
         """Return the permutation to the smallest form."""
-        return self._best(self.graph.refined(self.graph.start))[1]
+        stable = self.graph.refined(self.graph.start)
+        return self._best(self.graph.refined(self.graph.twins_apart(stable)))[1]
 
     def _best(self, colours: Colours) -> tuple[Any, Symmetry]:
         tied = self._tied(colours)
@@ -345,12 +366,6 @@ class _Search:
         return self.graph.refined(single)
 
     def _leaf(self, colours: Colours) -> tuple[Any, Symmetry]:
-        self.tried += 1
-        if self.tried > MOST_CHOICES:
-            raise TooLarge(
-                f"more than {MOST_CHOICES} orders of units that look alike were tried; merge "
-                "duplicate units or leave out those that contribute nothing (remove_units)"
-            )
         net = self.graph.net
         orders = [
             sorted(range(n), key=lambda k, layer=layer: colours[layer, k])  # type: ignore[misc]

@@ -5,7 +5,7 @@ Source: T19; splitting and adding units embeds a network into wider ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike, Number, to_fraction
@@ -159,7 +159,10 @@ def remove_units(net: NetworkLike, units: Iterable[tuple[int, int]]) -> ReLUNetw
     True
     """
     net = as_network(net)
-    gone = set(units)
+    try:
+        gone = {(layer, unit) for layer, unit in units}
+    except TypeError:
+        raise InvalidInput("units are pairs (layer, unit), such as [(0, 3), (1, 0)]") from None
     for layer, unit in gone:
         check_unit(net, layer, unit)
     weights, biases = list(net.weights), list(net.biases)
@@ -217,7 +220,11 @@ def _numbers(data: ArrayLike | None, n: int, name: str) -> QMatrix:
     """Read n numbers, given flat or as a matrix, as a row."""
     if data is None:
         return QMatrix.zeros(1, n)
-    A = data if isinstance(data, QMatrix) else QMatrix([list(data)], name=name)
+    if not isinstance(data, QMatrix) and hasattr(data, "reshape"):
+        data = data.reshape(1, -1)
+    elif isinstance(data, Sequence) and not any(isinstance(x, Sequence) for x in data):
+        data = [data]
+    A = QMatrix(data, name=name)
     if A.shape[0] * A.shape[1] != n:
         raise ShapeMismatch(f"{name} has shape {A.shape}; give {n} numbers")
     return QMatrix.from_integers(A.numerators(), A.denominator, (1, n))

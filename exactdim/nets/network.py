@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ReLUNetwork", "as_batch"]
 
+SPELLED = 60
+"""Parameters up to which a network is shown with its weights."""
+
 
 class ReLUNetwork:
     """A fully connected ReLU network with rational weights; immutable and hashable.
@@ -359,6 +362,19 @@ class ReLUNetwork:
 
     def __hash__(self) -> int:
         return hash((self.weights, self.biases))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Spell small networks out, where IPython or Hypothesis show them."""
+        if self.n_parameters > SPELLED:
+            printer.text(repr(self))
+            return
+
+        def spelled(A: QMatrix) -> list[list[int | str]]:
+            return [[int(x) if x.denominator == 1 else str(x) for x in row] for row in A.tolist()]
+
+        weights = [spelled(W) for W in self.weights]
+        biases = [None if b is None else spelled(b)[0] for b in self.biases]
+        printer.text(f"ReLUNetwork({weights}, {biases})")
 
     def __repr__(self) -> str:
         missing = [i for i, flag in enumerate(self.has_bias) if not flag]

@@ -11,39 +11,28 @@ and ``b^{(1)}_{2}``, are ``net.weights[0][1, 2]`` and ``net.biases[0][0, 1]``.
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike
-from exactdim.errors import InvalidInput, ShapeMismatch, TooLarge
+from exactdim.errors import InvalidInput, ShapeMismatch
+from exactdim.nets.formal import Forward, ParameterName, fixed_by_symmetry, forward, parameter_names
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import JacobianFactors
 from exactdim.nets.network import ReLUNetwork, as_batch
 from exactdim.nets.patterns import ActivationPattern, KinkChoice, activation_pattern
-from exactdim.nets.polynomials import (
-    Matrix,
-    common_zeros,
-    generic_rank,
-    groebner,
-    load_sympy,
-    minors,
-)
+from exactdim.nets.polynomials import Polynomial, generic_rank, load_sympy
+from exactdim.nets.rank_drop import Expression, RankDropLocus
 
-__all__ = ["RankDropLocus", "SymbolicNetwork", "symbolic"]
-
-Expression: TypeAlias = Any
-"""A sympy expression; sympy has no types."""
-
-MAX_OUTPUT_TERMS = 20_000
-"""Most monomials in the outputs of a batch."""
+__all__ = ["SymbolicNetwork", "symbolic"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +86,7 @@ class SymbolicNetwork:
 
         Parameters
         ----------
-        theta : ReLUNetwork of this architecture, or ArrayLike of shape (P,) or (1, P)
+        theta : ReLUNetwork of this architecture, QMatrix of shape (1, P), or P numbers
 
         Returns
         -------
@@ -110,7 +99,7 @@ class SymbolicNetwork:
 
         Examples
         --------
-        >>> f = symbolic((1, 1, 1), [[0]], [[1]])
+        >>> f = symbolic((1, 1, 1), [[1]], [[1]])
         >>> f.outputs.subs(f.substitution((2, -1, 3, 5)))
         Matrix([[8]])
         """
@@ -126,7 +115,7 @@ class SymbolicNetwork:
 
         Parameters
         ----------
-        theta : ReLUNetwork of this architecture, or ArrayLike of shape (P,) or (1, P)
+        theta : ReLUNetwork of this architecture, QMatrix of shape (1, P), or P numbers
             Need not have this pattern.
 
         Returns
@@ -153,17 +142,17 @@ class SymbolicNetwork:
         Raises
         ------
         TooLarge
-            If the two ends do not meet and the matrix to be eliminated has more than 400
-            monomials. The message names the ends.
+            If the ends do not meet and the elimination that decides needs more than 4000 monomials
+            at a time; the message names the ends. Or if the outputs have more than 20000.
 
         Notes
         -----
-        Source: arXiv 2402.08269; T4. The rank at one parameter is a lower end, whatever the
-        parameter. An upper end is P - H (T7), and the number of rows and columns that are left
-        when rational combinations are removed and the symmetries of the mask are used to fix
-        parameters: m hidden units with the same column of the mask can be mixed by an invertible
-        matrix of order m, and a unit that is on at every sample can be shifted if the next layer
-        has a bias. If the ends do not meet, the rank over the field of fractions decides.
+        Source: arXiv 2402.08269; T4. The rank at a parameter, here pseudo-random, is a lower end,
+        whatever the parameter. Upper ends are the rows, P - H (T7), and the rows and columns left
+        when rational combinations of others are removed and symmetries of the mask have fixed some
+        parameters: an invertible matrix can mix hidden units with the same column of the mask, and
+        a unit that is on at every sample can be shifted. If the ends do not meet, elimination over
+        the polynomials decides.
 
         Examples
         --------
@@ -182,7 +171,7 @@ class SymbolicNetwork:
         Raises
         ------
         TooLarge
-            As `generic_rank`.
+            As `generic_rank`, or if the outputs have more than 20000 monomials.
 
         Examples
         --------
@@ -192,7 +181,11 @@ class SymbolicNetwork:
         >>> locus.contains((2, -1, 0, 5)), locus.contains((2, -1, 3, 5))
         (True, False)
         """
-        return RankDropLocus(self, self.generic_rank())
+        polynomials = self._forward
+        preactivations = tuple(polynomials.preactivations.values())
+        return RankDropLocus(
+            self.generic_rank(), polynomials.jacobian, preactivations, self.rank_at
+        )
 
     def region_conditions(self) -> tuple[Expression, ...]:
         """List the inequalities that say that a parameter has this pattern.
@@ -285,29 +278,29 @@ class SymbolicNetwork:
                     f"theta is {theta!r}; this architecture is {self._architecture!r}"
                 )
             return theta
-        flat = len(theta) == 0 or not hasattr(theta[0], "__len__") or isinstance(theta[0], str)
-        return self._architecture.with_parameters([theta] if flat else theta)
+        if not isinstance(theta, QMatrix):
+            theta = theta.reshape(1, -1) if hasattr(theta, "reshape") else [list(theta)]
+        return self._architecture.with_parameters(theta)
 
     @cached_property
-    def _names(self) -> list[_Name]:
-        return list(_names(self.widths, self.has_bias))
+    def _names(self) -> list[ParameterName]:
+        return list(parameter_names(self._architecture))
 
     @cached_property
-    def _forward(self) -> _Forward:
-        return _Forward(self, {})
+    def _forward(self) -> Forward:
+        return forward(self._architecture, self.batch, self.pattern)
 
     @cached_property
     def _generic_rank(self) -> int:
         rng = random.Random(0)
         net = self._architecture
-        somewhere = [rng.randint(-(10**6), 10**6) for _ in range(net.n_parameters)]
-        lower = self.rank_at(somewhere)
-        rows = self.batch.shape[0] * self.widths[-1]
-        if lower == min(rows, net.n_parameters - net.n_hidden):
+        lower = self.rank_at([rng.randint(-(10**6), 10**6) for _ in range(net.n_parameters)])
+        if lower == min(self.batch.shape[0] * self.widths[-1], net.n_parameters - net.n_hidden):
             return lower
-        return generic_rank(_Forward(self, _fixed_by_symmetry(self)).jacobian, lower)
+        fixed = fixed_by_symmetry(net, self.pattern)
+        return generic_rank(forward(net, self.batch, self.pattern, fixed).jacobian, lower)
 
-    def _signed_preactivations(self) -> Iterator[tuple[tuple[int, int, int], Any, bool]]:
+    def _signed_preactivations(self) -> Iterator[tuple[tuple[int, int, int], Polynomial, bool]]:
         """``(sample, layer, unit)``, polynomial and mask, without what imposes no condition."""
         for place, z in self._forward.preactivations.items():
             i, layer, unit = place
@@ -319,120 +312,6 @@ class SymbolicNetwork:
     def _sympy_matrix(entries: Iterable[Any], rows: int, columns: int) -> Expression:
         flat = [entry.as_expr() for entry in entries]
         return load_sympy().ImmutableDenseMatrix(rows, columns, flat)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RankDropLocus:
-    """The parameters at which the Jacobian of a mask has less than its generic rank.
-
-    The locus is defined by all minors of the order of the generic rank (T2, T4). Polynomials are
-    computed when they are asked for; `contains` needs none of them.
-
-    Attributes
-    ----------
-    network : SymbolicNetwork
-    rank : int
-        The generic rank.
-    """
-
-    network: SymbolicNetwork
-    rank: int
-
-    def contains(self, theta: ReLUNetwork | ArrayLike) -> bool:
-        """Decide exactly whether the rank drops at a parameter, in the region or not.
-
-        Parameters
-        ----------
-        theta : ReLUNetwork of this architecture, or ArrayLike of shape (P,) or (1, P)
-
-        Returns
-        -------
-        bool
-
-        Raises
-        ------
-        ShapeMismatch
-            If theta does not fit the architecture.
-        """
-        return self.network.rank_at(theta) < self.rank
-
-    @property
-    def minors(self) -> tuple[Expression, ...]:
-        """Generators of the ideal of all minors of the order of the generic rank.
-
-        Raises
-        ------
-        TooLarge
-            If there are more than 1000 of them, or more than 20000 monomials in them.
-        """
-        return tuple(p.as_expr() for p in self._minors)
-
-    @property
-    def equations(self) -> tuple[Expression, ...]:
-        """Polynomials in factored form whose common zeros are the locus.
-
-        They vanish where the minors do, over the complex numbers too, but multiplicities are
-        removed, so they may generate a larger ideal. ``(1,)`` means that the rank never drops.
-
-        Raises
-        ------
-        TooLarge
-            As `minors`.
-        """
-        return self._factored(self._equations)
-
-    @property
-    def equations_in_region(self) -> tuple[Expression, ...]:
-        """The same inside the region of the mask, where no pre-activation vanishes.
-
-        Factors of pre-activations are cancelled, so these are shorter, and right only for
-        parameters that satisfy `SymbolicNetwork.region_conditions`.
-
-        Raises
-        ------
-        TooLarge
-            As `minors`.
-        """
-        preactivations = self.network._forward.preactivations.values()
-        return self._factored(common_zeros(self._products, nonzero=preactivations))
-
-    def groebner_basis(self) -> tuple[Expression, ...]:
-        """Compute the reduced Groebner basis of the ideal that the equations generate.
-
-        Returns
-        -------
-        tuple of polynomials
-            For grevlex, with the parameters in the order of `SymbolicNetwork.parameters`.
-
-        Raises
-        ------
-        TooLarge
-            As `minors`, or if the equations have more than 120 monomials.
-        """
-        return tuple(p.as_expr() for p in groebner(self._products))
-
-    def __repr__(self) -> str:
-        return f"<RankDropLocus of {self.network!r}: rank below {self.rank}>"
-
-    @cached_property
-    def _minors(self) -> list[Any]:
-        if self.rank == 0:
-            return [self.network._forward.ring.one]
-        return minors(self.network._forward.jacobian, self.rank)
-
-    @cached_property
-    def _equations(self) -> list[list[Any]]:
-        return common_zeros(self._minors)
-
-    @property
-    def _products(self) -> list[Any]:
-        one = self.network._forward.ring.one
-        return [math.prod(factors, start=one) for factors in self._equations]
-
-    @staticmethod
-    def _factored(equations: list[list[Any]]) -> tuple[Expression, ...]:
-        multiply = load_sympy().Mul
-        return tuple(multiply(*(p.as_expr() for p in factors)) for factors in equations)
 
 
 def symbolic(
@@ -507,114 +386,6 @@ def symbolic(
     return SymbolicNetwork(net.widths, net.has_bias, batch, mask)
 
 
-class _Forward:
-    """Polynomials of one forward pass, some parameters being fixed numbers."""
-
-    def __init__(self, network: SymbolicNetwork, fixed: Mapping[int, int]) -> None:
-        self._check_size(network)
-        sympy = load_sympy()
-        free = [s for column, s in enumerate(network.parameters) if column not in fixed]
-        self.ring = sympy.polys.rings.PolyRing(free, sympy.QQ, "lex")
-        variables = iter(self.ring.gens)
-        theta = iter([
-            self.ring(fixed[column]) if column in fixed else next(variables)
-            for column in range(len(network.parameters))
-        ])
-        layers: list[tuple[Matrix, list[Any]]] = []
-        widths = network.widths
-        for layer, has_bias in enumerate(network.has_bias):
-            units = range(widths[layer + 1])
-            weight = [[next(theta) for _ in range(widths[layer])] for _ in units]
-            layers.append((weight, [next(theta) if has_bias else self.ring.zero for _ in units]))
-        self.preactivations: dict[tuple[int, int, int], Any] = {}
-        self.outputs: list[Any] = []
-        for i, x in enumerate(network.batch.tolist()):
-            h = [self.ring(sympy.QQ(v.numerator, v.denominator)) for v in x]
-            for layer, (weight, shift) in enumerate(layers):
-                z = [
-                    sum((w * v for w, v in zip(row, h, strict=True) if v), b)
-                    for row, b in zip(weight, shift, strict=True)
-                ]
-                if layer == len(layers) - 1:
-                    self.outputs.extend(z)
-                    break
-                self.preactivations.update({(i, layer, k): p for k, p in enumerate(z)})
-                on = network.pattern.layers[layer][i]
-                h = [p if active else self.ring.zero for p, active in zip(z, on, strict=True)]
-
-    @property
-    def jacobian(self) -> Matrix:
-        """Derivatives of the outputs in the free parameters."""
-        return [[f.diff(v) for v in self.ring.gens] for f in self.outputs]
-
-    @staticmethod
-    def _check_size(network: SymbolicNetwork) -> None:
-        """Count the paths from inputs and biases to outputs before they are written down."""
-        paths = 0
-        for i, x in enumerate(network.batch.tolist()):
-            terms = sum(1 for v in x if v)
-            for layer, has_bias in enumerate(network.has_bias):
-                hidden = layer < len(network.has_bias) - 1
-                on = int(network.pattern.layers[layer][i].sum()) if hidden else network.widths[-1]
-                terms = on * (terms + has_bias)
-            paths += terms
-        if paths > MAX_OUTPUT_TERMS:
-            raise TooLarge(
-                f"the outputs have {paths} monomials; no more than {MAX_OUTPUT_TERMS} are written "
-                "down. Take fewer samples or a narrower network"
-            )
-
-
-def _fixed_by_symmetry(network: SymbolicNetwork) -> dict[int, int]:
-    """Values that almost every parameter takes after a symmetry of the mask, by column.
-
-    Units of a layer with the same mask column are taken in groups no larger than the number m of
-    their inputs: an invertible matrix makes the first columns of their weights the identity. Where
-    they are on at every sample and the next layer has a bias, their own bias becomes 0. Acting by
-    a symmetry keeps the rank, and the derivatives in the fixed parameters are combinations of the
-    others: at such a point the tangents of the symmetries, cut to the fixed parameters, are
-    independent, layer after layer.
-    """
-    net = network._architecture
-    fixed: dict[int, int] = {}
-    for layer, mask in enumerate(network.pattern.layers):
-        start, inputs = net.parameter_offsets()[layer], net.widths[layer]
-        bias_start = start + inputs * net.widths[layer + 1]
-        groups: dict[bytes, list[int]] = {}
-        for unit in range(net.widths[layer + 1]):
-            groups.setdefault(mask[:, unit].tobytes(), []).append(unit)
-        for units in groups.values():
-            biased = net.has_bias[layer]
-            if biased and net.has_bias[layer + 1] and mask[:, units[0]].all():
-                fixed.update({bias_start + unit: 0 for unit in units})
-                biased = False
-            size = inputs + biased
-            for first in range(0, len(units), size):
-                group = units[first : first + size]
-                for unit in group:
-                    for position, other in enumerate(group):
-                        column = start + unit * inputs + position
-                        if position == inputs:
-                            column = bias_start + unit
-                        fixed[column] = int(unit == other)
-    return fixed
-
-
-@dataclass(frozen=True)
-class _Name:
-    text: str
-    latex: str
-
-
-def _names(widths: Sequence[int], has_bias: Sequence[bool]) -> Iterator[_Name]:
-    for layer, biased in enumerate(has_bias, start=1):
-        for j in range(1, widths[layer] + 1):
-            for k in range(1, widths[layer - 1] + 1):
-                yield _Name(f"W{layer}_{j}_{k}", f"W^{{({layer})}}_{{{j},{k}}}")
-        for j in range(1, widths[layer] + 1) if biased else ():
-            yield _Name(f"b{layer}_{j}", f"b^{{({layer})}}_{{{j}}}")
-
-
 def _display(environment: str, lines: Sequence[str]) -> str:
     body = " \\\\\n".join(lines)
     return f"\\begin{{{environment}}}\n{body}\n\\end{{{environment}}}"
@@ -630,9 +401,10 @@ def _formal_mask(
     pattern: ActivationPattern | ArrayLike, shape: tuple[int, int], widths: Sequence[int]
 ) -> ActivationPattern:
     """Read a mask and cut it into layers."""
-    table = np.asarray(pattern)
-    if table.size == 0:
-        table = table.reshape(shape) if 0 in shape else table
+    try:
+        table = np.asarray(pattern)
+    except ValueError:
+        raise ShapeMismatch("the rows of the mask have different lengths") from None
     if table.shape != shape:
         raise ShapeMismatch(
             f"the mask has shape {table.shape}; {shape[0]} samples and {shape[1]} hidden units "
@@ -640,8 +412,8 @@ def _formal_mask(
         )
     if not np.isin(table, (0, 1)).all():
         raise InvalidInput("a mask has entries 0 and 1 (or False and True) only")
-    cuts = np.cumsum(widths[1:-1])[:-1]
-    layers = tuple(np.split(table.astype(bool), cuts, axis=1)) if len(widths) > 2 else ()
-    for layer in layers:
-        layer.setflags(write=False)
+    table = table.astype(bool)
+    table.setflags(write=False)
+    cuts = np.cumsum([0, *widths[1:-1]])
+    layers = tuple(table[:, start:stop] for start, stop in pairwise(cuts))
     return ActivationPattern(layers, (), (), shape[0], 0, "raise")

@@ -6,6 +6,7 @@ Source: arXiv 2402.08269 (invariance of the local dimension); T6 and T7.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -75,16 +76,21 @@ class Symmetry:
         orders: Sequence[Sequence[int]],
         factors: Sequence[Sequence[Number]],
     ) -> None:
+        if len(widths) < 2 or min(widths) < 1:
+            raise InvalidInput(f"{widths} are no widths; give (N_0, ..., N_L), all positive")
         hidden = tuple(widths[1:-1])
         for name, table in (("orders", orders), ("factors", factors)):
-            given = tuple(len(row) for row in table)
+            try:
+                given = tuple(len(row) for row in table)
+            except TypeError:
+                raise InvalidInput(f"{name} must be one list per hidden layer") from None
             if given != hidden:
                 raise ShapeMismatch(
                     f"{name} has lengths {given} but the hidden layers have widths {hidden}; "
                     "give one entry per hidden unit, layer by layer"
                 )
         for layer, order in enumerate(orders):
-            if sorted(order) != list(range(hidden[layer])):
+            if Counter(order) != Counter(range(hidden[layer])):
                 raise InvalidInput(
                     f"{list(order)} is no permutation of the {hidden[layer]} units of layer {layer}"
                 )
@@ -96,7 +102,7 @@ class Symmetry:
                         f"factor {factor} is not positive; a ReLU commutes with positive ones only"
                     )
         object.__setattr__(self, "widths", tuple(widths))
-        object.__setattr__(self, "orders", tuple(tuple(order) for order in orders))
+        object.__setattr__(self, "orders", tuple(tuple(map(int, order)) for order in orders))
         object.__setattr__(self, "factors", exact)
 
     @classmethod
@@ -267,15 +273,20 @@ class Symmetry:
             If there are not H columns.
         """
         if isinstance(pattern, ActivationPattern):
-            mask = self.on_pattern(pattern.mask)
-            ends = np.cumsum(self.widths[1:-1])[:-1]
+            widths = tuple(layer.shape[1] for layer in pattern.layers)
+            if widths != self.widths[1:-1]:
+                raise ShapeMismatch(
+                    f"the pattern has hidden layers of widths {widths}, not {self.widths[1:-1]}"
+                )
+            layers = [
+                layer[:, order] for layer, order in zip(pattern.layers, self.orders, strict=True)
+            ]
+            for layer in layers:
+                layer.setflags(write=False)
             inverse = self.inverse().orders
-            kinks = ((i, layer, inverse[layer][unit]) for i, layer, unit in pattern.kinks)
-            return replace(
-                pattern,
-                layers=tuple(np.split(mask, ends, axis=1)) if self.orders else (),
-                kinks=tuple(sorted(kinks)),
-            )
+            kinks = [(i, layer, inverse[layer][unit]) for i, layer, unit in pattern.kinks]
+            kinks.sort(key=lambda kink: (kink[1], kink[0], kink[2]))  # layer by layer
+            return replace(pattern, layers=tuple(layers), kinks=tuple(kinks))
         mask = np.asarray(pattern, dtype=np.bool_)
         units = sum(self.widths[1:-1])
         if mask.ndim != 2 or mask.shape[1] != units:
@@ -294,6 +305,8 @@ class Symmetry:
     def _columns(self, has_bias: Sequence[bool] | None) -> tuple[list[int], list[Fraction]]:
         """Return where each new parameter comes from, and by what it is multiplied."""
         bias = [True] * (len(self.widths) - 1) if has_bias is None else list(has_bias)
+        if len(bias) != len(self.widths) - 1:
+            raise ShapeMismatch(f"has_bias has {len(bias)} entries, not one per affine layer")
         zeros = ReLUNetwork(
             [QMatrix.zeros(m, n) for n, m in zip(self.widths, self.widths[1:], strict=False)],
             [[0] * n if b else None for n, b in zip(self.widths[1:], bias, strict=True)],

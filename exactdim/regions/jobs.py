@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from exactdim.arith.matrix import QMatrix
@@ -247,8 +248,9 @@ def jobs_for(executor: Workers) -> int:
     int
         Some per worker, so that all are busy to the end; every job costs a little.
     """
-    workers = executor if isinstance(executor, int) else getattr(executor, "_max_workers", 8)
-    return JOBS_PER_WORKER * max(2, int(workers))
+    if isinstance(executor, int | np.integer):
+        return JOBS_PER_WORKER * max(2, int(executor))
+    return JOBS_PER_WORKER * max(2, int(getattr(executor, "_max_workers", 8)))
 
 
 def _plan(start: Subdivision, limits: Budget, n_jobs: int) -> list[Subdivision]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -19,6 +20,8 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
 
 from exactdim.errors import InvalidInput, TooLarge
 
@@ -91,8 +94,13 @@ def results(
     if workers is None:
         for number, job in jobs.items():
             yield number, work.do(job, work.order())
-    elif isinstance(workers, int):
-        yield from _own_processes(work, jobs, workers)
+    elif isinstance(workers, int | np.integer):
+        yield from _own_processes(work, jobs, int(workers))
+    elif not hasattr(workers, "submit"):
+        raise InvalidInput(
+            f"executor={workers!r} is no executor; give a number of processes, or an object with "
+            "the methods of concurrent.futures.Executor"
+        )
     else:
         yield from _foreign(work, jobs, workers)
 
@@ -127,6 +135,11 @@ def _own_processes(
     """Run jobs on processes of our own; those of one that dies are done by another."""
     if processes < 1:
         raise InvalidInput(f"executor={processes} starts no process; give 1 or more")
+    if multiprocessing.current_process().daemon:
+        raise InvalidInput(
+            f"executor={processes}, but this process is a daemonic worker itself and must not "
+            "start others; leave out executor"
+        )
     waiting = list(jobs)[::-1]
     team: dict[Connection, _Process[Job, Order, Result]] = {}
     deaths = 0
@@ -153,18 +166,19 @@ def _own_processes(
                             "a checkpoint folder to keep what is done"
                         ) from None
                     waiting.append(number)
-                    _dismiss(team, process.pipe)
+                    process.stop()
+                    del team[process.pipe]
                     continue
                 if not good:
                     raise result
                 if waiting:
                     process.begin(waiting.pop(), work.order())
                 else:
-                    _dismiss(team, process.pipe)
+                    process.stop()
+                    del team[process.pipe]
                 yield number, result
     finally:
-        for pipe in list(team):
-            _dismiss(team, pipe)
+        _dismiss_all(team)
 
 
 class _Process(Generic[Job, Order, Result]):
@@ -187,16 +201,21 @@ class _Process(Generic[Job, Order, Result]):
             self.pipe.send((job, order))
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing; a second time does no harm."""
         self.process.kill()
         self.process.join()
-        self.process.close()
         self.pipe.close()
 
 
-def _dismiss(team: dict[Connection, _Process[Job, Order, Result]], pipe: Connection) -> None:
-    with _interrupts_held():
-        team.pop(pipe).stop()
+def _dismiss_all(team: dict[Connection, _Process[Job, Order, Result]]) -> None:
+    """End all processes, also if Ctrl-C is pressed again meanwhile."""
+    try:
+        for pipe in list(team):
+            team[pipe].stop()
+            del team[pipe]
+    except KeyboardInterrupt:
+        _dismiss_all(team)
+        raise
 
 
 def _serve(
@@ -215,8 +234,20 @@ def _serve(
         try:
             answer: tuple[bool, Any] = True, do(jobs[job], order)
         except Exception as error:  # it is raised again where the results are read
-            answer = False, error
-        pipe.send(answer)
+            answer = False, _portable(error)
+        try:
+            pipe.send(answer)
+        except Exception as error:
+            pipe.send((False, TypeError(f"the result of a job cannot be sent back: {error}")))
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that survives pickling."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _end_with(master: int) -> None:

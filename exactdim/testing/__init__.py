@@ -7,6 +7,9 @@ Hypothesis (import it by itself: nothing else here needs Hypothesis).
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from exactdim.testing.assertions import (
     assert_dimension,
     assert_invariant,
@@ -23,6 +26,9 @@ from exactdim.testing.conformance import (
 )
 from exactdim.testing.invariance import check_invariance
 
+if TYPE_CHECKING:
+    from exactdim.testing import strategies as strategies
+
 __all__ = [
     "Check",
     "assert_dimension",
@@ -36,3 +42,9 @@ __all__ = [
     "rank_checks",
     "run_checks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "strategies":
+        return import_module("exactdim.testing.strategies")
+    raise AttributeError(f"module 'exactdim.testing' has no attribute {name!r}")

@@ -26,7 +26,7 @@ from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import jacobian
 from exactdim.nets.moves import split_unit
 from exactdim.nets.network import ReLUNetwork, as_batch
-from exactdim.nets.patterns import activation_pattern
+from exactdim.nets.patterns import ActivationPattern, activation_pattern
 from exactdim.nets.symmetry import Symmetry
 
 __all__ = ["Counterexample", "InvarianceReport", "check_invariance"]
@@ -113,7 +113,9 @@ def check_invariance(
     Parameters
     ----------
     quantity : callable or str
-        ``quantity(net, X)``; anything that can be compared, arrays included. Or one of
+        ``quantity(net, X)`` gets a `ReLUNetwork` and a `QMatrix` (``X.to_numpy(float)`` rounds
+        it) and returns anything that can be compared, arrays included; floats are compared as they
+        are, so round them if they are to be approximately equal. Or one of
         ``"local_dimension"``, ``"full_dimension"``, ``"function"`` (the outputs at X),
         ``"activation_pattern"`` and ``"jacobian"``, the last two of which are transformed as they
         should be.
@@ -158,6 +160,8 @@ def check_invariance(
     batch = as_batch(X, net.widths[0])
     if under not in _MOVES:
         raise InvalidInput(f"under={under!r} is none of {', '.join(_MOVES)}")
+    if not examples >= 1:
+        raise InvalidInput(f"examples={examples!r} tries nothing; give 1 or more")
     if under == "splittings" and not net.n_hidden:
         raise InvalidInput("the network has no hidden unit that could be split")
     name = quantity if isinstance(quantity, str) else getattr(quantity, "__name__", repr(quantity))
@@ -166,6 +170,8 @@ def check_invariance(
             raise InvalidInput(f"quantity={quantity!r} is none of {', '.join(_QUANTITIES)}")
         quantity, shipped = _QUANTITIES[quantity]
         transform = transform or shipped
+    if not callable(quantity):
+        raise InvalidInput(f"quantity={quantity!r} cannot be called; give quantity(net, X)")
     if transform is not None and under == "splittings":
         raise InvalidInput("only symmetries can transform a value; choose another kind of move")
     should_be = transform or _same
@@ -195,7 +201,7 @@ def _simplest(
     while steps:
         steps = False
         for move in _simpler(worst.move):
-            again = compared(move)
+            again = _tried(compared, move)
             if again is not None:
                 worst, steps = again, True
                 break
@@ -210,10 +216,18 @@ def _fewest_samples(
     kept = list(range(batch.shape[0]))
     for sample in range(batch.shape[0]):
         fewer = [i for i in kept if i != sample]
-        again = compared(batch[fewer]) if fewer else None
+        again = _tried(compared, batch[fewer]) if fewer else None
         if again is not None:
             kept, worst = fewer, again
     return worst
+
+
+def _tried(compared: Callable[[Any], Counterexample | None], simpler: Any) -> Counterexample | None:
+    """Compare at something simpler, which the quantity may refuse."""
+    try:
+        return compared(simpler)
+    except Exception:
+        return None
 
 
 @dataclass(frozen=True)
@@ -320,7 +334,14 @@ def _same(_: Move, value: Any) -> Any:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    same = a == b
-    if isinstance(same, bool):
-        return same
-    return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(same)))
+    """Compare what a quantity may be: numbers, arrays, and containers of these; NaN is NaN."""
+    if isinstance(a, ActivationPattern):
+        return bool(a == b)
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if hasattr(a, "shape") and not isinstance(a, QMatrix):
+        x, y = (np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for v in (a, b))
+        return x.shape == y.shape and bool(np.all((x == y) | ((x != x) & (y != y))))
+    return bool(a == b) or bool(a != a and b != b)

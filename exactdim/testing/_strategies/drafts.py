@@ -143,7 +143,7 @@ def draw_accident(draw: DrawFn, draft: Draft, *, keep_widths: bool) -> None:
         possible += [_twin, _multiple]
     if width > 1 and has_bias:
         possible.append(_parallel)
-    if width > 2:
+    if width > 2 and len(draft.unit(layer, 0)) > 2:
         possible.append(_dependent)
     if width > 1 and not keep_widths:
         possible.append(_bottleneck)

@@ -1,0 +1,160 @@
+"""Jobs on processes of our own: every answer, every error, and nobody left behind."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import exactdim as ed
+from exactdim import errors
+from exactdim.regions.workers import Work, results
+
+
+class Unportable(Exception):
+    """Cannot be rebuilt from its arguments."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+def do(job, order):
+    if not isinstance(job, str):
+        return job, order
+    if job == "raise":
+        raise ZeroDivisionError("a job")
+    if job == "unportable":
+        raise Unportable(1, 2)
+    if job == "lambda":
+        return lambda: 0
+    if job == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job == "sleep":
+        time.sleep(60)
+    return job, order
+
+
+def work(patience=None, overdue=lambda running: None):
+    return Work(do, order=lambda: "now", patience=lambda: patience, overdue=overdue)
+
+
+@pytest.fixture(autouse=True)
+def nobody_left():
+    before = set(multiprocessing.active_children())
+    yield
+    assert set(multiprocessing.active_children()) <= before
+
+
+@pytest.mark.parametrize("workers", [None, 1, 3, np.int64(2)])
+def test_every_job_is_done_once(workers):
+    jobs = {number: f"job {number}" for number in range(17)}
+    found = sorted(results(work(), jobs, workers))
+    assert found == [(number, (job, "now")) for number, job in jobs.items()]
+
+
+def test_large_results():
+    jobs = {number: np.full(10**6, number) for number in range(4)}
+    for number, (array, _) in results(work(), jobs, 2):
+        assert np.array_equal(array, jobs[number])
+
+
+@pytest.mark.parametrize(
+    ("job", "error", "text"),
+    [
+        ("raise", ZeroDivisionError, "a job"),
+        ("unportable", RuntimeError, "Unportable: 1 and 2"),
+        ("lambda", TypeError, "cannot be sent back"),
+        ("die", errors.TooLarge, "processes died"),
+    ],
+)
+def test_what_goes_wrong_in_a_job_is_raised_here(job, error, text):
+    with pytest.raises(error, match=text):
+        list(results(work(), {0: "good", 1: job, 2: "good"}, 2))
+
+
+def test_stopped_at_once():
+    running = results(work(), {0: "good", 1: "sleep", 2: "sleep"}, 2)
+    assert next(running)[0] == 0
+    start = time.monotonic()
+    running.close()
+    assert time.monotonic() - start < 30
+
+
+def test_overdue_jobs_are_named():
+    seen = []
+
+    def overdue(running):
+        seen.append(running)
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        list(results(work(0.2, overdue), {7: "sleep", 8: "sleep", 9: "sleep"}, 2))
+    assert [sorted(running) for running in seen] == [[7, 8]] or sorted(seen[0]) == [8, 9]
+
+
+BURST = """
+import multiprocessing, os, signal, sys, threading, time
+from exactdim.regions.workers import Work, results
+
+def do(job, order):
+    time.sleep(60)
+
+left = 3
+
+def interrupt(number, frame):
+    global left
+    left -= 1
+    if left >= 0:
+        raise KeyboardInterrupt
+
+def burst():
+    for _ in range(50):
+        time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, interrupt)
+work = Work(do, order=lambda: None, patience=lambda: None, overdue=print)
+running = results(work, dict.fromkeys(range(9)), 6)
+threading.Timer(1, burst).start()
+for _ in range(4):
+    try:
+        next(running, None)
+        running.close()
+        time.sleep(1)
+    except KeyboardInterrupt:
+        pass
+sys.exit(len(multiprocessing.active_children()))
+"""
+
+
+def test_a_burst_of_interrupts_leaves_nobody():
+    run = subprocess.run(
+        [sys.executable, "-c", BURST], capture_output=True, timeout=90, check=False
+    )
+    assert run.returncode == 0, run.stderr.decode()
+
+
+def nested(pipe):
+    try:
+        ed.count_regions(ed.ReLUNetwork.random((1, 3, 1), seed=0), executor=2)
+    except errors.InvalidInput as error:
+        pipe.send(str(error))
+
+
+def test_a_daemonic_process_is_told_that_it_cannot():
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=nested, args=(theirs,), daemon=True)
+    process.start()
+    assert ours.poll(60)
+    assert "daemonic" in ours.recv()
+    process.join()
+
+
+@pytest.mark.parametrize("executor", ["2", 1.5, [], object()])
+def test_what_is_no_executor(executor):
+    with pytest.raises(errors.InvalidInput, match="executor"):
+        ed.count_regions(ed.ReLUNetwork.random((1, 3, 1), seed=0), executor=executor)
