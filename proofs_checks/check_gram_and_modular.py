@@ -898,8 +898,8 @@ def test_T28_softmax_head(factors, data):
 
     Source. Derived here.
 
-    Proof. diag(p) - p p^T and C both have kernel span(1), so either is an injective matrix times
-    the other, and the ranks agree. C takes one dimension from each sample, hence the lower
+    Proof. S = diag(p) - p p^T and C both have kernel span(1), so S = E C with an injective matrix
+    E, block by block, and the ranks agree. C takes one dimension from each sample, hence the lower
     end. C f is the output of the network with last layer C W_L, C b_L, and these depend on W_L, b_L
     by a linear surjection, so (I (x) C) J has the column space of that network's Jacobian. That
     network has N_{L-1} + [bias] parameters less: T7 for it is the bound if N_L >= 2.

@@ -992,6 +992,8 @@ def test_canonical_forms_of_orbits(large):
                 forms.setdefault(ed.canonical_form(net), set()).add(net)
         for orbit in forms.values():
             assert orbit == permuted(next(iter(orbit)))
+        for a, b in itertools.pairwise(forms):
+            assert not ed.are_equivalent(a, b)
 
 
 @given(with_hidden_units, st.data())

@@ -17,6 +17,7 @@ from sympy.polys.matrices import DomainMatrix
 
 import exactdim as ed
 from exactdim import QMatrix, errors
+from exactdim.nets.polynomials import compressed
 from exactdim.nets.symbolic import symbolic
 
 W1, b1, W2, b2 = sympy.symbols("W1_1_1 b1_1 W2_1_1 b2_1")
@@ -310,6 +311,16 @@ def test_generic_rank_is_the_largest_rank(problem):
     """T4, against brute force."""
     widths, has_bias, X, mask = problem
     assert build(problem).generic_rank() == largest_rank(widths, has_bias, X, mask)
+
+
+def test_rational_combinations_are_left_out():
+    """Collinear samples and a constant pixel: two rows and four columns of three and five say all."""
+    f = symbolic((2, 1, 1), [[1, 5], [2, 5], [3, 5]], [[1]] * 3)
+    J = f._forward.jacobian
+    assert (len(J), len(J[0])) == (3, 5)
+    kept = compressed(J)
+    assert [len(row) for row in kept] == [4, 4]
+    assert {entry for row in kept for entry in row} <= {entry for row in J for entry in row}
 
 
 @given(masked(max_width=2, max_depth=2))

@@ -130,13 +130,13 @@ def fixed_by_symmetry(architecture: ReLUNetwork, pattern: ActivationPattern) -> 
 
     Notes
     -----
-    An invertible matrix of order m may act on m units of a layer that have the same column in the
-    mask, its inverse on what leaves them (T6 has its diagonal case, T16 the shallow one): if they
-    have at least m inputs, it makes the first m columns of their weights the identity. A unit that
-    is on at every sample, with a bias and one in the next layer, may be shifted until its own is 0.
-    J(g theta) g = J(theta) keeps the rank. The derivatives in the fixed parameters are combinations
-    of the others: the tangents of these symmetries are in the kernel, and cut to the fixed columns
-    they are the identity, up to what they do to later layers.
+    An invertible matrix G may act on the units of a layer that have the same column in the mask,
+    its inverse on what leaves them (T6 has the diagonal case, T16 the shallow one). It makes the
+    first columns of their weights, as many as there are units, those of the identity; all columns
+    if they are fewer. A unit that is on at every sample, with a bias and one in the next layer, may
+    be shifted until its own is 0. J(g theta) g = J(theta) keeps the rank. The derivatives in the
+    fixed parameters are combinations of the others: each of these parameters is moved alone among
+    the fixed ones, up to later layers, by a symmetry, whose tangent is in the kernel.
     """
     fixed: dict[int, int] = {}
     for layer, mask in enumerate(pattern.layers):
@@ -153,12 +153,9 @@ def fixed_by_symmetry(architecture: ReLUNetwork, pattern: ActivationPattern) -> 
             elif biased:
                 for unit in units:
                     columns[unit].append(bias_start + unit)
-            size = len(columns[units[0]])
-            for first in range(0, len(units), size):
-                group = units[first : first + size]
-                for unit in group:
-                    for other, column in zip(group, columns[unit], strict=False):
-                        fixed[column] = int(unit == other)
+            for unit in units:
+                for other, column in zip(units, columns[unit], strict=False):
+                    fixed[column] = int(unit == other)
     return fixed
 
 
