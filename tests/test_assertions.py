@@ -248,7 +248,8 @@ def test_options_of_assert_invariant():
     def parameters(net, X):
         return net.parameters()
 
-    assert_invariant(parameters, GE1, [[1]], examples=0)
+    with pytest.raises(errors.InvalidInput, match="examples=0"):
+        assert_invariant(parameters, GE1, [[1]], examples=0)
     refusal(assert_invariant, parameters, GE1, [[1]])
     assert_invariant(parameters, GE1, [[1]], transform=lambda move, _: move(GE1).parameters())
     messages = {refusal(assert_invariant, parameters, GE1, [[1]], seed=s) for s in (0, 0, 0)}

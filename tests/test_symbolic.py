@@ -314,7 +314,7 @@ def test_generic_rank_is_the_largest_rank(problem):
 
 
 def test_rational_combinations_are_left_out():
-    """Collinear samples and a constant pixel: two rows and four columns of three and five say all."""
+    """Collinear samples and a constant pixel: two of three rows and four of five columns say all."""
     f = symbolic((2, 1, 1), [[1, 5], [2, 5], [3, 5]], [[1]] * 3)
     J = f._forward.jacobian
     assert (len(J), len(J[0])) == (3, 5)
