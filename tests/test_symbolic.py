@@ -207,7 +207,12 @@ def test_golden_closed_formulas(widths, X, mask, bias, rank):
 # -- the polynomials --------------------------------------------------------------------------
 
 
+KINKED = ed.ReLUNetwork([[[1], [1]], [[1, 2]]], [[0, 1], [0]]), [[0], [1], [-1], [2]]
+
+
 @given(problems(max_width=3), st.sampled_from(["zero", "drop"]))
+@example(KINKED, "zero")
+@example(KINKED, "drop")
 def test_a_network_on_its_own_pattern(problem, on_kink):
     net, X = problem
     try:
@@ -314,7 +319,7 @@ def test_generic_rank_is_the_largest_rank(problem):
 
 
 def test_rational_combinations_are_left_out():
-    """Collinear samples and a constant pixel: two of three rows and four of five columns say all."""
+    """Collinear samples and a constant pixel: two of three rows and four of five columns do."""
     f = symbolic((2, 1, 1), [[1, 5], [2, 5], [3, 5]], [[1]] * 3)
     J = f._forward.jacobian
     assert (len(J), len(J[0])) == (3, 5)
@@ -355,10 +360,13 @@ def test_locus_by_rank_by_minors_and_by_equations(problem, data):
     def vanish(polynomials):
         return all(p.xreplace(values) == 0 for p in map(sympy.sympify, polynomials))
 
-    try:
-        equations = locus.equations
-    except errors.TooLarge:
-        assume(False)
+    with pytest.MonkeyPatch.context() as patch:
+        if not data.draw(st.booleans(), label="with Groebner bases"):
+            patch.setattr("exactdim.nets.rank_drop.MAX_GROEBNER_TERMS", 0)
+        try:
+            equations = locus.equations
+        except errors.TooLarge:
+            assume(False)
     assert locus.contains(theta) == vanish(equations) == vanish(locus.minors)
     try:
         assert vanish(locus.groebner_basis()) == locus.contains(theta)
@@ -404,15 +412,17 @@ def test_minors_generate_the_whole_ideal(problem):
     assert whole == sympy.groebner(locus.minors, *f.parameters, **options)
 
 
-@given(masked(max_width=2, max_samples=3))
+@given(masked(max_width=2, max_samples=3), st.sampled_from([0, 120]))
 @settings(max_examples=40)
-def test_equations_are_reduced(problem):
+def test_equations_are_reduced(problem, groebner_terms):
     """Squarefree, factored over the rationals, integral, and none a multiple of another."""
     f = build(problem)
-    try:
-        equations = f.rank_drop_locus().equations
-    except errors.TooLarge:
-        assume(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exactdim.nets.rank_drop.MAX_GROEBNER_TERMS", groebner_terms)
+        try:
+            equations = f.rank_drop_locus().equations
+        except errors.TooLarge:
+            assume(False)
     assert equations
     polynomials = [sympy.Poly(e, *f.parameters, domain="QQ") for e in equations]
     for equation, polynomial in zip(equations, polynomials, strict=True):
@@ -423,6 +433,18 @@ def test_equations_are_reduced(problem):
         assert shown == {factor.as_expr() for factor, _ in factors}
     if len(polynomials) > 1:
         assert not any(u.rem(v).is_zero for u in polynomials for v in polynomials if u is not v)
+
+
+def test_golden_locus_in_the_region_is_shorter():
+    """Unit 2 is off at 0 and unit 1 is off at 2, so b_2 and 2 w_1 + b_1 are not zero there."""
+    f = symbolic((1, 2, 1), [[0], [1], [2], [3]], [[1, 0], [1, 1], [0, 1], [1, 1]])
+    b2_, v1, v2 = sympy.symbols("b1_2 W2_1_1 W2_1_2")
+    locus = f.rank_drop_locus()
+    assert locus.rank == 4
+    assert set(locus.equations) == {v1 * v2, v1 * b2_, v2 * (2 * W1 + b1)}
+    assert set(locus.equations_in_region) == {v1, v2}
+    assert locus.contains([1, 1, 2, 0, 1, 0, 5])  # b_2 = 0 and v_2 = 0, outside
+    assert not locus.contains([1, 1, 2, -1, 1, 0, 5])
 
 
 def test_golden_locus_of_two_aligned_units():
