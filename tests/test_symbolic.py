@@ -18,6 +18,7 @@ from sympy.polys.matrices import DomainMatrix
 import exactdim as ed
 from exactdim import QMatrix, errors
 from exactdim.nets.polynomials import compressed
+from exactdim.nets.rank_drop import common_zeros
 from exactdim.nets.symbolic import symbolic
 
 W1, b1, W2, b2 = sympy.symbols("W1_1_1 b1_1 W2_1_1 b2_1")
@@ -433,6 +434,17 @@ def test_equations_are_reduced(problem, groebner_terms):
         assert shown == {factor.as_expr() for factor, _ in factors}
     if len(polynomials) > 1:
         assert not any(u.rem(v).is_zero for u in polynomials for v in polynomials if u is not v)
+
+
+@pytest.mark.parametrize("groebner_terms", [0, 120])
+def test_common_zeros_by_hand(monkeypatch, groebner_terms):
+    monkeypatch.setattr("exactdim.nets.rank_drop.MAX_GROEBNER_TERMS", groebner_terms)
+    ring, v, w, b = sympy.ring("v w b", sympy.QQ)
+    assert common_zeros([v - w + b, v - w - b]) == [b, v - w]
+    assert common_zeros([-v * b / 2, 3 * v**2 * w, v * b * w]) == [v * b, v * w]
+    assert common_zeros([v * (w + 1) ** 2, v * b], [w**2 + w, ring.zero]) == [v]
+    assert common_zeros([v * (w + 1), b], [b * w]) == [ring.one]
+    assert common_zeros([v**2 - 2 * w**2]) == [v**2 - 2 * w**2]  # irreducible over the rationals
 
 
 def test_golden_locus_in_the_region_is_shorter():
