@@ -1,0 +1,209 @@
+"""Dichotomies: the ways in which hyperplanes can divide a batch.
+
+A unit with weights w and bias b is on at a sample x if ``w . x + b > 0``. The sets of samples at
+which it can be on are the dichotomies of the batch (Cover 1965). They are the regions of the
+arrangement that the samples make in the unit's own parameters, and a region of the parameters of
+a whole layer is a tuple of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
+
+import numpy as np
+
+from exactdim.arith import modular
+from exactdim.arith.matrix import QMatrix
+from exactdim.arith.primes import descending_primes
+from exactdim.nets.network import ReLUNetwork
+from exactdim.regions.budget import Budget
+from exactdim.regions.complex import activation_regions
+from exactdim.regions.faces import BoolArray
+from exactdim.regions.programs import iter_patterns
+from exactdim.regions.region import Point
+
+__all__ = ["Dichotomies", "dichotomies"]
+
+MOST_DIMENSIONS = 8
+"""Dimension of the arrangement beyond which linear programs are faster than faces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dichotomies:
+    """All dichotomies of a batch by open half-spaces, each with a unit that makes it.
+
+    Attributes
+    ----------
+    features : QMatrix of shape (n, k)
+        The samples, with a column of ones if there is a bias.
+    masks : boolean array of shape (number, n)
+        The dichotomies in lexicographic order.
+    units : QMatrix of shape (number, k)
+        For each the weights, then the bias if there is one, of a unit that makes it. None of its
+        values at the samples is zero, but at samples that are zero themselves.
+    """
+
+    features: QMatrix
+    masks: BoolArray
+    units: QMatrix
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __repr__(self) -> str:
+        n, k = self.features.shape
+        return f"<Dichotomies: {len(self)} of {n} samples, {k} weights and biases>"
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The masks as words of 0 and 1, one letter per sample."""
+        return tuple("".join("01"[bit] for bit in mask) for mask in self.masks.tolist())
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each word."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    @cached_property
+    def classes(self) -> tuple[tuple[int, ...], ...]:
+        """Samples whose hyperplanes coincide, so that they change together; none that is zero."""
+        found: dict[tuple[int, ...], list[int]] = {}
+        n, k = self.features.shape
+        flat = self.features.numerators()
+        for i in range(n):
+            row = flat[i * k : (i + 1) * k]
+            first = next((x for x in row if x), 0)
+            if first:
+                content = gcd(*row) * (1 if first > 0 else -1)
+                found.setdefault(tuple(x // content for x in row), []).append(i)
+        return tuple(tuple(members) for members in found.values())
+
+    @cached_property
+    def neighbours(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """Per dichotomy, those beside it: ``(class that changes, number)``.
+
+        Two regions of an arrangement that lie on different sides of one hyperplane only share a
+        facet in it: the segment between two points of them in general position meets no other.
+        """
+        packed = {row.tobytes(): i for i, row in enumerate(np.packbits(self.masks, axis=1))}
+        found: list[list[tuple[int, int]]] = [[] for _ in range(len(self))]
+        for c, members in enumerate(self.classes):
+            flipped = np.array(self.masks)
+            flipped[:, list(members)] ^= True
+            for i, row in enumerate(np.packbits(flipped, axis=1)):
+                other = packed.get(row.tobytes())
+                if other is not None:
+                    found[i].append((c, other))
+        return tuple(tuple(entries) for entries in found)
+
+
+def dichotomies(
+    features: QMatrix, *, max_regions: int | None = None, max_seconds: float | None = None
+) -> Dichotomies:
+    """Enumerate the dichotomies of a batch exactly.
+
+    Parameters
+    ----------
+    features : QMatrix of shape (n, k)
+        Samples in rows, with a column of ones for units that have a bias. Repeated, collinear and
+        zero samples are welcome.
+    max_regions, max_seconds : optional
+        Limits, see `activation_regions`.
+
+    Returns
+    -------
+    Dichotomies
+
+    Raises
+    ------
+    BudgetExceeded
+        If a limit is reached.
+
+    Notes
+    -----
+    T39. The hyperplanes ``x_i . u = 0`` pass through the origin, so the regions come in opposite
+    pairs, and those on the positive side of one sample are the regions of an affine arrangement of
+    one dimension less; coordinates in which the samples are not of full rank are left out first.
+    Up to eight dimensions by subdivision, beyond by one exact linear program per sample and
+    dichotomy. A sample that is zero is off for every u.
+
+    Examples
+    --------
+    >>> found = dichotomies(QMatrix([[-1, 1], [0, 1], [1, 1]]))  # -1, 0, 1 on the line
+    >>> found.words
+    ('000', '001', '011', '100', '110', '111')
+    >>> found.units[[1]]
+    QMatrix([['1', '-1/2']])
+    """
+    n, k = features.shape
+    nonzero = [i for i in range(n) if not features[[i]].is_zero()]
+    columns = _independent_columns(features)
+    masks = np.zeros((0 if nonzero else 1, n), np.bool_)
+    units = QMatrix.zeros(len(masks), k)
+    if nonzero:
+        budget = Budget.of(max_regions, max_seconds)
+        half, points = _positive_side(features[nonzero, columns], budget)
+        masks = np.zeros((2 * len(half), n), np.bool_)
+        masks[:, nonzero] = np.vstack([half, ~half])
+        inserted = QMatrix.identity(k)[columns]
+        units = QMatrix.vstack([points @ inserted, -points @ inserted])
+    order = np.lexsort(masks.T[::-1])
+    masks = masks[order]
+    masks.setflags(write=False)
+    return Dichotomies(features, masks, units[order.tolist()])
+
+
+def _positive_side(samples: QMatrix, budget: Budget) -> tuple[BoolArray, QMatrix]:
+    """Return the dichotomies that have the first sample on, and a unit for each.
+
+    The columns of the samples are independent, and no sample is zero. A unit may be scaled so that
+    its value at the first sample is 1, which leaves a coordinate less.
+    """
+    n, k = samples.shape
+    first = samples.tolist()[0]
+    pivot = max(j for j in range(k) if first[j])
+    identity = QMatrix.identity(k)
+    others = [j for j in range(k) if j != pivot]
+    unit_pivot = QMatrix([[*(-first[j] / first[pivot] for j in others), 1 / first[pivot]]])
+    moves = QMatrix.vstack([
+        QMatrix.hstack([identity[others, others], QMatrix.zeros(k - 1, 1)]),
+        unit_pivot,
+    ])  # from (t, 1) to the other coordinates of u, then the pivot's
+    forms = samples[:, [*others, pivot]] @ moves
+    found = list(_arrangement(forms, budget))
+    masks = np.array([mask for mask, _ in found], np.bool_).reshape(len(found), n)
+    points = QMatrix([[*point, 1] for _, point in found]) @ moves.T
+    back = np.argsort([*others, pivot]).tolist()
+    return masks, points[:, back]
+
+
+def _arrangement(forms: QMatrix, budget: Budget) -> Iterator[tuple[Sequence[bool], Point]]:
+    """Yield the regions of an affine arrangement: the sides they lie on, and a point in each."""
+    m, dimension = forms.shape[0], forms.shape[1] - 1
+    if not dimension:
+        yield [x > 0 for x in forms.numerators()], ()
+        return
+    net = ReLUNetwork([forms[:, :dimension], [[1] * m]], [forms[:, [dimension]].T, None])
+    if dimension <= MOST_DIMENSIONS:
+        regions = activation_regions(
+            net, max_regions=budget.max_regions, max_seconds=budget.sent()[1]
+        )
+        for region in regions:
+            yield regions.patterns[region.index].tolist(), region.interior_point
+        return
+    for count, (pattern, point) in enumerate(iter_patterns(net), start=1):
+        budget.check(count)
+        yield [bit == "1" for bit in pattern[0]], point
+
+
+def _independent_columns(features: QMatrix) -> list[int]:
+    """Return columns of full rank that span all columns."""
+    rank = features.rank()
+    for p in descending_primes():
+        columns = modular.pivots(features, p)[1]
+        if len(columns) == rank:
+            return columns
+    raise AssertionError("no prime keeps the rank")
