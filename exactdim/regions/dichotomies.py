@@ -136,7 +136,7 @@ def dichotomies(
     >>> found.words
     ('000', '001', '011', '100', '110', '111')
     >>> found.units[[1]]
-    QMatrix([['1', '-1/2']])
+    QMatrix([['3/4', '-1/4']])
     """
     n, k = features.shape
     nonzero = [i for i in range(n) if not features[[i]].is_zero()]
@@ -157,11 +157,9 @@ def dichotomies(
 
 
 def _positive_side(samples: QMatrix, budget: Budget) -> tuple[BoolArray, QMatrix]:
-    """Return the dichotomies that have the first sample on, and a unit for each.
-
-    The columns of the samples are independent, and no sample is zero. A unit may be scaled so that
-    its value at the first sample is 1, which leaves a coordinate less.
-    """
+    """Return the dichotomies that have the first sample on, and a unit for each."""
+    # Columns are independent and no sample is zero, so a unit can be scaled to the value 1 at the
+    # first sample, which leaves a coordinate less.
     n, k = samples.shape
     first = samples.tolist()[0]
     pivot = max(j for j in range(k) if first[j])
