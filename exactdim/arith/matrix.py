@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from flint import fmpq_mat, fmpz_mat
 
-from exactdim.arith import manyprimes
+from exactdim.arith import manyprimes, modular
+from exactdim.arith.primes import descending_primes
 from exactdim.arith.rationals import ArrayLike, Number, integer_matrix, to_fraction
 from exactdim.errors import InvalidInput, ShapeMismatch
 
@@ -406,6 +407,23 @@ class QMatrix:
         1
         """
         return manyprimes.proved_rank(self)
+
+    def independent_rows(self) -> list[int]:
+        """Choose rows that form a basis of the row space, early rows first.
+
+        Returns
+        -------
+        list of int
+            As many as the rank, ascending.
+
+        Examples
+        --------
+        >>> QMatrix([[1, 2], [2, 4], [0, 1]]).independent_rows()
+        [0, 2]
+        """
+        rank, integers = self.rank(), QMatrix.from_integers(self.numerators(), 1, self.shape)
+        found = (modular.pivots(integers, p)[0] for p in descending_primes())
+        return next(rows for rows in found if len(rows) == rank)
 
     def kernel(self) -> QMatrix:
         """Compute a basis of the right kernel, ``{x : A x = 0}``.

@@ -43,6 +43,9 @@ class Evidence:
         The seed that replayed them; ``None`` if the operating system's entropy drew them.
     stopped : {"interrupted", "max_seconds"} or None
         What cut the work short, if anything did.
+    generic : bool
+        Whether this is about almost every parameter with the pattern, of which `net` is one that
+        was drawn at random, and the minor is one of its formal Jacobian.
     """
 
     net: ReLUNetwork
@@ -54,6 +57,7 @@ class Evidence:
     primes: tuple[int, ...]
     seed: int | None
     stopped: Literal["interrupted", "max_seconds"] | None
+    generic: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,8 +152,8 @@ class Dimension:
         Raises
         ------
         CertificateError
-            If nothing is proved (status ``numeric``), or rows were added up to fit the memory, so
-            that no minor is named.
+            If nothing is proved (status ``numeric``), rows were added up to fit the memory, so
+            that no minor is named, or this is the dimension of almost every parameter.
 
         Examples
         --------
@@ -160,6 +164,11 @@ class Dimension:
         """
         if self.status == "numeric":
             raise CertificateError("a numeric rank has no certificate; ask for an exact one")
+        if self.evidence.generic:
+            raise CertificateError(
+                "there is no certificate for almost every parameter of a pattern; the local "
+                "dimension of a network has one"
+            )
         e = self.evidence
         lower = self._minor()
         claim = {
@@ -219,6 +228,8 @@ class Dimension:
             what += f"; formal, {_count(len(self.evidence.pattern.kinks), 'kink')} counted as off"
         if self.evidence.pattern.dropped:
             what += f"; {_count(len(self.evidence.pattern.dropped), 'sample')} on kinks dropped"
+        if self.evidence.generic:
+            what += "; at almost every parameter of the pattern"
         if self.evidence.stopped and self.status != "proved":
             what += "; stopped early"
         return what

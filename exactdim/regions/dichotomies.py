@@ -15,9 +15,7 @@ from math import gcd
 
 import numpy as np
 
-from exactdim.arith import modular
 from exactdim.arith.matrix import QMatrix
-from exactdim.arith.primes import descending_primes
 from exactdim.nets.network import ReLUNetwork
 from exactdim.regions.budget import Budget
 from exactdim.regions.complex import activation_regions
@@ -140,7 +138,7 @@ def dichotomies(
     """
     n, k = features.shape
     nonzero = [i for i in range(n) if not features[[i]].is_zero()]
-    columns = _independent_columns(features)
+    columns = features.T.independent_rows()
     masks = np.zeros((0 if nonzero else 1, n), np.bool_)
     units = QMatrix.zeros(len(masks), k)
     if nonzero:
@@ -195,13 +193,3 @@ def _arrangement(forms: QMatrix, budget: Budget) -> Iterator[tuple[Sequence[bool
     for count, (pattern, point) in enumerate(iter_patterns(net), start=1):
         budget.check(count)
         yield [bit == "1" for bit in pattern[0]], point
-
-
-def _independent_columns(features: QMatrix) -> list[int]:
-    """Return columns of full rank that span all columns."""
-    rank = features.rank()
-    for p in descending_primes():
-        columns = modular.pivots(features, p)[1]
-        if len(columns) == rank:
-            return columns
-    raise AssertionError("no prime keeps the rank")
