@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from exactdim.arith.matrix import matrix_rank as matrix_rank
     from exactdim.dimension.bounds import dimension_bounds as dimension_bounds
     from exactdim.dimension.full import full_dimension as full_dimension
+    from exactdim.dimension.generic import generic_dimension as generic_dimension
+    from exactdim.dimension.generic import is_generic as is_generic
+    from exactdim.dimension.identifiability import identifiability as identifiability
     from exactdim.dimension.local import local_dimension as local_dimension
     from exactdim.dimension.result import Dimension as Dimension
     from exactdim.evidence.certificate import Certificate as Certificate
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from exactdim.regions.equality import same_function as same_function
     from exactdim.regions.programs import realise as realise
     from exactdim.regions.region import Region as Region
+    from exactdim.regions.slices import parameter_slice as parameter_slice
     from exactdim.testing.invariance import check_invariance as check_invariance
 
 _HOMES = {
@@ -68,11 +72,15 @@ _HOMES = {
     "dimension_bounds": "dimension.bounds",
     "full_dimension": "dimension.full",
     "gauge_vectors": "nets.symmetry",
+    "generic_dimension": "dimension.generic",
+    "identifiability": "dimension.identifiability",
+    "is_generic": "dimension.generic",
     "jacobian": "nets.jacobian",
     "kernel": "arith.matrix",
     "local_dimension": "dimension.local",
     "matrix_rank": "arith.matrix",
     "max_difference": "regions.equality",
+    "parameter_slice": "regions.slices",
     "path_lifting": "nets.paths",
     "permute": "nets.symmetry",
     "realise": "regions.programs",
