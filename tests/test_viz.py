@@ -13,9 +13,9 @@ from networks import networks
 
 import exactdim as ed
 from exactdim import errors, viz
-from exactdim.regions.palette import pattern_colors
-from exactdim.regions.window import view_of
-from exactdim.viz import plot_graph, plot_regions, save_figure
+from exactdim.viz import plot_graph, plot_parameter_slice, plot_regions, save_figure
+from exactdim.viz.palette import pattern_colors
+from exactdim.viz.window import view_of
 
 GOLDEN = ed.ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]], [[1]]], [[0, 0], [-1], None])
 THREE_LINES = ed.ReLUNetwork([[[1, 0], [0, 1], [1, 1]], [[1, 1, 1]]], [[0, 0, -1], [0]])
@@ -275,7 +275,7 @@ def test_in_the_region_of_the_anchor_its_partner_is_another_point(monkeypatch):
         batches.append(X.tolist())
         return ed.local_dimension(net, X)
 
-    monkeypatch.setattr(viz, "local_dimension", spy)
+    monkeypatch.setattr(viz.regions, "local_dimension", spy)
     flat = ed.Domain.flat([[1, 2, 3], [2, 2, 3], [1, 3, 3]])
     net = ed.ReLUNetwork([[[1, -1, 0]], [[1]]], [[2], None])
     for regions in (
@@ -301,7 +301,7 @@ def test_regions_without_a_proved_value_are_hatched(monkeypatch):
     class Open:
         status, lower = "bracketed", 1
 
-    monkeypatch.setattr(viz, "local_dimension", lambda net, X: Open)
+    monkeypatch.setattr(viz.regions, "local_dimension", lambda net, X: Open)
     ax = plot_regions(regions, color="dimension")
     assert drawn(ax).get_array().mask.all()
     assert legend_of(ax) == ["no proved value"]
@@ -378,7 +378,7 @@ def test_lines_get_thinner_and_are_rasterised_with_many_regions(monkeypatch):
     width = [drawn(ax, "_boundaries").get_linewidth()[0] for ax in (few, many)]
     assert width[1] < width[0]
     assert not drawn(many).get_rasterized()
-    monkeypatch.setattr(viz, "RASTERIZED", 100)
+    monkeypatch.setattr(viz.regions, "RASTERIZED", 100)
     ax = plot_regions(ed.activation_regions(ed.ReLUNetwork.random((2, 24, 24, 1), seed=2), (-2, 2)))
     assert drawn(ax).get_rasterized()
     assert drawn(ax, "_boundaries").get_rasterized()
@@ -471,6 +471,35 @@ def test_the_graph_in_a_window_has_the_regions_that_are_seen():
     assert len(drawn(alone, "_nodes").get_offsets()) == 1
 
 
+# -- parameter space ---------------------------------------------------------------------------
+
+
+def slice_of_one_unit(X, directions=((1, 0, 0, 0), (0, 1, 0, 0))):
+    """Weight and bias of the unit of a (1,1,1) network whose other weights are 3 and 5."""
+    return ed.parameter_slice(ed.ReLUNetwork([[[0]], [[3]]], [[0], [5]]), X, directions)
+
+
+def test_a_slice_of_parameter_space_is_coloured_by_exact_rank():
+    """Sectors around the origin: ranks 1, 2 and 3 by the number of samples that are on."""
+    cut = slice_of_one_unit([[-1], [0], [2]])
+    ax = plot_parameter_slice(cut, (-2, 2))
+    regions = cut.regions((-2, 2))
+    assert len(regions) == len(drawn(ax).get_paths()) == 6
+    by_pattern = {r.pattern[0]: v for r, v in zip(regions, drawn(ax).get_array(), strict=True)}
+    # on at one sample: (w, b, v) moves it, c all: 2; at two of three: 3; at all three: affine, 2
+    assert by_pattern == {"000": 1, "001": 2, "100": 2, "011": 3, "110": 3, "111": 2}
+    assert labels_of(ax) == ["local dimension"]
+    (origin,) = [line for line in ax.lines if line.get_marker() == "+"]
+    assert origin.get_xydata().tolist() == [[0, 0]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("direction 1", "direction 2")
+    assert drawn(plot_parameter_slice(cut, (-2, 2), color="pattern")).get_array() is None
+
+
+def test_where_a_unit_stays_zero_a_slice_has_no_rank():
+    ax = plot_parameter_slice(slice_of_one_unit([[0], [1]], [[1, 0, 0, 0]]), (-2, 2))
+    assert legend_of(ax) == ["no value"]
+
+
 # -- figures and files ------------------------------------------------------------------------
 
 
@@ -532,6 +561,11 @@ def test_axes_of_a_subfigure_are_saved_with_the_whole(tmp_path):
 
 
 # -- errors -----------------------------------------------------------------------------------
+
+
+def test_colours_of_a_slice_are_checked():
+    with pytest.raises(errors.InvalidInput, match=r"'gradient'.*choose 'dimension'"):
+        plot_parameter_slice(slice_of_one_unit([[1]]), color="gradient")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,4 @@
-"""Pictures of activation regions in one and two dimensions, and of slices of larger input spaces.
-
-What a picture says is exact: which regions there are, which of them meet, their ranks and
-dimensions; points and colours are rounded to floats. Nothing here opens a window or touches pyplot.
-"""
+"""Pictures of activation regions in one and two dimensions, and of slices of larger spaces."""
 
 from __future__ import annotations
 
@@ -23,9 +19,9 @@ from exactdim.dimension.local import local_dimension
 from exactdim.errors import InvalidInput, MissingDependency, OnKink, ShapeMismatch
 from exactdim.nets.patterns import activation_pattern
 from exactdim.regions.complex import RegionComplex
-from exactdim.regions.palette import pattern_colors
 from exactdim.regions.region import Region
-from exactdim.regions.window import View, block_layers, view_of
+from exactdim.viz.palette import pattern_colors
+from exactdim.viz.window import View, block_layers, view_of
 
 __all__ = ["plot_graph", "plot_regions", "save_figure"]
 
