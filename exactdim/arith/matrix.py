@@ -280,8 +280,11 @@ class QMatrix:
             r, c = _positions(i, rows)[0], _positions(j, columns)[0]
             return Fraction(int(self._num[r, c]), self._den)
         picked_rows, picked_columns = _positions(i, rows), _positions(j, columns)
-        table = self.numerators()
-        entries = [table[r * columns + c] for r in picked_rows for c in picked_columns]
+        if 4 * len(picked_rows) * len(picked_columns) < rows * columns:
+            entries = [int(self._num[r, c]) for r in picked_rows for c in picked_columns]
+        else:  # all at once is four times faster
+            table = self.numerators()
+            entries = [table[r * columns + c] for r in picked_rows for c in picked_columns]
         return QMatrix.from_integers(entries, self._den, (len(picked_rows), len(picked_columns)))
 
     def __iter__(self) -> Iterator[QMatrix]:
