@@ -6,12 +6,13 @@ every file is accepted, 1 if one is rejected, 2 if one cannot be read.
 
 What it does for ranks: recompute the activation patterns in integers; rebuild the named minor of
 the Jacobian and test that it is nonzero modulo the named prime, which proves ``rank >= r``;
-recompute the named upper bound from network and batch, which proves ``rank <= r``. All arithmetic
-is on integers. The format and the bounds are described in ``proofs_checks/FORMAT.md``.
+recompute the named upper bound from network and batch, which proves ``rank <= r``; or, for the
+largest rank over all batches, from the network alone. All arithmetic is on integers. The format and
+the bounds are described in ``proofs_checks/FORMAT.md``.
 
-Claims about the activation regions of input space are checked by ``region_checker.py``, the second
-and last file of the checker: copy it along, and it is loaded from beside this one when such a claim
-comes. It uses the readers of numbers and layers here, and nothing else.
+Whatever rests on the activation regions of input space is checked by ``region_checker.py``, the
+second and last file of the checker: copy it along, and it is loaded from beside this one when it is
+needed. It uses what is defined here, and nothing else.
 
 For ranks it is meant up to about 1000: a minor of order 200 takes 0.5 s, 400 takes 4 s, 800 takes
 35 s. Above 1500, as well as certificates that refer to files, it declines: ``exactdim verify`` does
@@ -37,7 +38,7 @@ MAX_BYTES = 64 * 2**20
 MAX_RANK = 1500
 MAX_BITS = 2**32  # of one matrix over its common denominator: half a gibibyte
 P61 = 2**61 - 1
-KINDS = ("jacobian-rank", "rank-at-least")
+KINDS = ("jacobian-rank", "rank-at-least", "full-dimension")
 REGION_KINDS = (  # region_checker.py checks these
     "region-nonempty",
     "region-empty",
@@ -159,7 +160,11 @@ def digest(claim: Any, problem: Any, witness: Any) -> str:
 
 def claim_text(claim: Any) -> str:
     """Say the claim in one line."""
-    known = {"jacobian-rank": "jacobian-rank =", "rank-at-least": "rank-at-least >="}
+    known = {
+        "jacobian-rank": "jacobian-rank =",
+        "rank-at-least": "rank-at-least >=",
+        "full-dimension": "full-dimension =",
+    }
     kind, rank = claim.get("kind"), claim.get("rank")
     if isinstance(kind, str) and kind in REGION_KINDS:
         pattern, count = f"{claim.get('pattern')!a:.60}", f"{claim.get('count')!a:.20}"
@@ -397,16 +402,26 @@ def read_problem(claim: dict[str, Any], data: Any, dropped: Any, words: Any) -> 
     features = [[layer[i] for i in kept] for layer in features]
     check_words(words, masks, len(kept))
 
-    softmax = claim["head"] == "softmax"
+    inputs = [inputs[i] for i in kept]
+    return with_derivatives(layers, inputs, masks, features, softmax=claim["head"] == "softmax")
+
+
+def with_derivatives(
+    layers: list[Layer],
+    inputs: Table,
+    masks: list[list[list[bool]]],
+    features: list[Table],
+    *,
+    softmax: bool,
+) -> Problem:
+    """Complete patterns and features to the factors of the Jacobian."""
     outputs = len(layers[-1].weight)
     d = outputs - softmax
     top = [
         [int(j == k) - int(softmax and k == outputs - 1) for k in range(outputs)] for j in range(d)
     ]
-    sensitivities, reach = backward(layers, top, masks, len(kept))
-    return Problem(
-        layers, [inputs[i] for i in kept], masks, features, sensitivities, reach, d, softmax
-    )
+    sensitivities, reach = backward(layers, top, masks, len(inputs))
+    return Problem(layers, inputs, masks, features, sensitivities, reach, d, softmax)
 
 
 def forward(
@@ -838,18 +853,22 @@ def by_kernel(problem: Problem, witness: dict[str, Any]) -> int:
     if side not in ("columns", "rows"):
         reject(f"side is {side!a:.40}, not 'columns' or 'rows'")
     size = problem.n_parameters if side == "columns" else problem.n_rows
-    if len(listed(witness["vectors"], "vectors")) > size:
-        reject(f"there are more kernel vectors than {side}")
-    vectors = [
-        kernel_vector(problem, v, side, size, f"kernel vector {i}")
-        for i, v in enumerate(listed(witness["vectors"], "vectors"))
-    ]
+    vectors = kernel_vectors(problem, witness["vectors"], side, size)
     product = right_product if side == "columns" else left_product
     for i, v in enumerate(vectors):
         if any(product(problem, v)):
             reject(f"kernel vector {i} is not in the kernel")
     check_independent(vectors, "kernel vectors")
     return size - len(vectors)
+
+
+def kernel_vectors(problem: Problem, items: Any, side: str, size: int) -> list[dict[int, int]]:
+    """Read the vectors of a kernel, not yet checked."""
+    if len(listed(items, "vectors")) > size:
+        reject(f"there are more kernel vectors than {side}")
+    return [
+        kernel_vector(problem, v, side, size, f"kernel vector {i}") for i, v in enumerate(items)
+    ]
 
 
 def kernel_vector(problem: Problem, item: Any, side: str, size: int, where: str) -> dict[int, int]:
@@ -977,6 +996,18 @@ UPPER: dict[str, tuple[str, Callable[[Problem, dict[str, Any]], int]]] = {
 }
 
 
+def by_regions(problem: Problem, witness: dict[str, Any]) -> int:
+    """Parameters minus vectors on which the rows of all activation regions vanish."""
+    value: int = load_region_checker().largest_rank(problem, witness)
+    return value
+
+
+UPPER_OF_ALL_BATCHES: dict[str, tuple[str, Callable[[Problem, dict[str, Any]], int]]] = {
+    "parameters": ("reason", by_parameters),
+    "regions": ("reason regions vectors", by_regions),
+}
+
+
 # -- the verdict -----------------------------------------------------------------------------
 
 
@@ -1028,7 +1059,10 @@ def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
         if claim[key] not in allowed:
             known = (*allowed, *REGION_KINDS) if key == "kind" else allowed
             reject(f"{key} is {claim[key]!a:.40}; this checker knows {', '.join(known)}")
-    equality = claim["kind"] == "jacobian-rank"
+    full = claim["kind"] == "full-dimension"
+    if full and claim["on_kink"] != "raise":
+        reject("the full dimension is about batches without kinks: on_kink must be 'raise'")
+    equality = claim["kind"] != "rank-at-least"
     keys(witness, "witness", "dropped patterns lower" + (" upper" if equality else ""))
     problem = read_problem(claim, problem_data, witness["dropped"], witness["patterns"])
     rank = index(claim["rank"], min(problem.n_rows, problem.n_parameters) + 1, "rank")
@@ -1046,10 +1080,14 @@ def check_claim(claim: Any, problem_data: Any, witness: Any) -> None:
 
     if equality:
         upper = witness["upper"]
+        known_bounds = UPPER_OF_ALL_BATCHES if full else UPPER
         reason = upper.get("reason") if isinstance(upper, dict) else None
-        if not isinstance(reason, str) or reason not in UPPER:
-            reject(f"upper bound {reason!a:.40} is unknown; this checker knows {', '.join(UPPER)}")
-        wanted, bound = UPPER[reason]
+        if not isinstance(reason, str) or reason not in known_bounds:
+            reject(
+                f"upper bound {reason!a:.40} is unknown for this kind; this checker knows "
+                f"{', '.join(known_bounds)}"
+            )
+        wanted, bound = known_bounds[reason]
         value = bound(problem, keys(upper, "upper", wanted))
         if value != rank:
             reject(f"the bound '{reason}' gives {value}, which does not prove {rank}")
@@ -1061,7 +1099,7 @@ def load_region_checker() -> Any:
         return importlib.import_module("exactdim.evidence.region_checker")
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "region_checker.py")
     if not os.path.isfile(path):
-        raise Malformed(f"claims about regions need {path}, which is not there")
+        raise Malformed(f"what rests on regions needs {path}, which is not there")
     sys.modules["checker"] = sys.modules[__name__]
     spec = importlib.util.spec_from_file_location("region_checker", path)
     assert spec is not None

@@ -69,17 +69,29 @@ def seconds(data: Any) -> float:
     Returns
     -------
     float
-        From the order of the minor or the number of regions alone, for one core of 2024.
+        From the order of the minor and the numbers of regions and of kernel vectors alone, for one
+        core of 2024.
     """
-    regions = data.get("witness", {}).get("regions")
+    witness = data.get("witness", {})
+    regions = witness.get("regions")
     if isinstance(regions, list):
         return 1e-3 * len(regions)
     rank = data["claim"].get("rank")
     if type(rank) is not int or rank < 0:
         return 0.0
+    upper = _seconds_of_regions(witness.get("upper"))
     if rank <= PLAIN_RANK:
-        return 0.5 * (rank / 200) ** 3
-    return 6e-11 * rank**3 + 1e-6 * rank**2
+        return upper + 0.5 * (rank / 200) ** 3
+    return upper + 6e-11 * rank**3 + 1e-6 * rank**2
+
+
+def _seconds_of_regions(upper: Any) -> float:
+    """Estimate the time for an upper end by kernel vectors on all activation regions."""
+    regions, vectors = (
+        len(part) if isinstance(part, list) else 0
+        for part in map((upper if isinstance(upper, dict) else {}).get, ("regions", "vectors"))
+    )
+    return (1e-3 + 2e-5 * vectors) * regions
 
 
 def content_digest(contents: Any) -> str:

@@ -1,15 +1,17 @@
 """Check claims about the activation regions of input space: the second file of the checker.
 
 ``checker.py`` loads this file when such a claim comes. It takes the readers of numbers and layers
-from there, nothing else from exactdim, and nothing from outside the standard library.
+and the factors of Jacobians from there, nothing else from exactdim, and nothing from outside the
+standard library.
 
 What it does: compute the pre-activations of a pattern as affine forms in integers. That a region is
 there is shown by a point of it; that it is not, by multipliers that add its inequalities up to a
 contradiction. A list of regions is complete if every facet of every listed region leads to a
 listed region or lies on the boundary of the domain: the facets come with points on them, all other
 inequalities with multipliers that derive them, and the pattern just across a facet is computed. In
-the plane the areas may be added up besides. The format is described in ``proofs_checks/FORMAT.md``,
-the theorem in ``proofs_checks/STATEMENTS.md``.
+the plane the areas may be added up besides. With a complete list no batch has a larger rank than
+the vectors leave on which the Jacobian of every listed pattern vanishes. The format is described in
+``proofs_checks/FORMAT.md``, the theorems in ``proofs_checks/STATEMENTS.md``.
 
 Three hundred regions of 32 units in the plane take 0.2 s. Beyond an estimate of ten minutes it
 declines, as well as numbers of more than 10000 characters in the witness or the domain.
@@ -31,15 +33,20 @@ if TYPE_CHECKING or __package__:
         Malformed,
         Row,
         Table,
+        check_independent,
         index,
         integers,
+        kernel_vectors,
         keys,
         listed,
         rank_mod,
         read_layers,
         reject,
+        right_product,
         sparse_numbers,
+        with_derivatives,
     )
+    from exactdim.evidence.checker import Problem as RankProblem
 else:  # beside checker.py, which has given itself this name
     from checker import (
         P61,
@@ -47,15 +54,20 @@ else:  # beside checker.py, which has given itself this name
         Malformed,
         Row,
         Table,
+        check_independent,
         index,
         integers,
+        kernel_vectors,
         keys,
         listed,
         rank_mod,
         read_layers,
         reject,
+        right_product,
         sparse_numbers,
+        with_derivatives,
     )
+    from checker import Problem as RankProblem
 
 MAX_CHARACTERS = 10_000  # of one number in the witness or the domain
 MAX_WORK = 6 * 10**9  # products of short integers: four to ten minutes
@@ -614,6 +626,87 @@ def total(terms: list[Fraction]) -> Fraction:
     while len(terms) > 1:
         terms = [sum(terms[i : i + 2], Fraction(0)) for i in range(0, len(terms), 2)]
     return terms[0]
+
+
+# -- the largest rank over all batches -------------------------------------------------------
+
+
+def largest_rank(batch: RankProblem, witness: dict[str, Any]) -> int:
+    """Bound the rank at all batches: parameters minus vectors in the kernels of all regions.
+
+    Parameters
+    ----------
+    batch : RankProblem
+        Network and head are taken from it.
+    witness : dict
+        With the keys ``regions``, a complete list for the whole input space, and ``vectors``.
+
+    Returns
+    -------
+    int
+    """
+    size = batch.n_parameters
+    vectors = kernel_vectors(batch, witness["vectors"], "columns", size)
+    problem = Problem([batch.layers], batch.widths[0], None, 1, [])
+    decline_long_kernels(problem, batch, vectors, len(listed(witness["regions"], "regions")))
+    regions = check_regions(problem, {"regions": witness["regions"], "polygons": None})
+    for i, region in enumerate(regions):
+        refuse_vanishing_units(problem, region.pattern[0], i)
+        jacobian = factors_on(batch, region.pattern[0])
+        for j, vector in enumerate(vectors):
+            if any(right_product(jacobian, vector)):
+                reject(f"kernel vector {j} is not in the kernel on region {i}")
+    check_independent(vectors, "kernel vectors")
+    return size - len(vectors)
+
+
+def decline_long_kernels(
+    problem: Problem, batch: RankProblem, vectors: list[dict[int, int]], regions: int
+) -> None:
+    """Decline what takes long, from the sizes of network, vectors and list."""
+    weights = sum(len(x.weight) * len(x.weight[0]) for x in batch.layers)
+    at_a_point = weights * (1 + batch.d)
+    at_a_point += sum(len(v) + batch.d * sum(batch.widths[1:]) for v in vectors)
+    products = regions * (problem.d + 1) * at_a_point
+    products += len(vectors) ** 2 * len({c for v in vectors for c in v})
+    decline_beyond_limit(problem, products, [0, *(length(v.values()) for v in vectors)], regions)
+
+
+def refuse_vanishing_units(problem: Problem, words: tuple[str, ...], i: int) -> None:
+    """Demand that a unit is identically zero on a region only where parameters cannot change it."""
+    for layer, word in enumerate(words):
+        harmless = problem.networks[0][layer].bias is None and layer and "1" not in words[layer - 1]
+        table, _ = problem.forms(0, words[:layer])
+        for k in range(len(word)):
+            if not any(table[k]) and not harmless:
+                reject(f"unit {k} of layer {layer} is identically zero on region {i}")
+
+
+def factors_on(batch: RankProblem, words: tuple[str, ...]) -> RankProblem:
+    """Compute the Jacobian of a prescribed mask at the origin and at the unit vectors.
+
+    Its entries are affine in the sample, so what vanishes at these points vanishes everywhere.
+
+    Returns
+    -------
+    RankProblem
+    """
+    width = batch.widths[0]
+    points = [[int(j == i) for j in range(width)] for i in range(-1, width)]
+    masks = [[[bit == "1" for bit in word] for _ in points] for word in words]
+    features: list[Table] = [[] for _ in batch.layers]
+    for point in points:
+        h, unit = point, 1
+        for i, layer in enumerate(batch.layers):
+            features[i].append([*h, unit] if layer.bias is not None else h)
+            if i < len(words):
+                bias = layer.bias or [0] * len(layer.weight)
+                h = [
+                    dot(row, h) + b * unit if bit == "1" else 0
+                    for row, b, bit in zip(layer.weight, bias, words[i], strict=True)
+                ]
+                unit *= layer.scale
+    return with_derivatives(batch.layers, points, masks, features, softmax=batch.softmax)
 
 
 # -- the kinds of claims ---------------------------------------------------------------------
