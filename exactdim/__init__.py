@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from exactdim.arith.matrix import QMatrix as QMatrix
     from exactdim.arith.matrix import kernel as kernel
     from exactdim.arith.matrix import matrix_rank as matrix_rank
+    from exactdim.dimension.atlas import Atlas as Atlas
+    from exactdim.dimension.atlas import parameter_regions as parameter_regions
     from exactdim.dimension.bounds import dimension_bounds as dimension_bounds
     from exactdim.dimension.full import full_dimension as full_dimension
     from exactdim.dimension.generic import generic_dimension as generic_dimension
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from exactdim.dimension.identifiability import identifiability as identifiability
     from exactdim.dimension.local import local_dimension as local_dimension
     from exactdim.dimension.result import Dimension as Dimension
+    from exactdim.dimension.sampling import sample_dimension as sample_dimension
     from exactdim.evidence.certificate import Certificate as Certificate
     from exactdim.evidence.certificate import verify as verify
     from exactdim.monitor import LocalDimensionMonitor as LocalDimensionMonitor
@@ -46,11 +49,13 @@ if TYPE_CHECKING:
     from exactdim.regions.equality import max_difference as max_difference
     from exactdim.regions.equality import same_function as same_function
     from exactdim.regions.programs import realise as realise
+    from exactdim.regions.realisability import realise_parameters as realise_parameters
     from exactdim.regions.region import Region as Region
     from exactdim.regions.slices import parameter_slice as parameter_slice
     from exactdim.testing.invariance import check_invariance as check_invariance
 
 _HOMES = {
+    "Atlas": "dimension.atlas",
     "Certificate": "evidence.certificate",
     "Dimension": "dimension.result",
     "Domain": "regions.domain",
@@ -80,12 +85,15 @@ _HOMES = {
     "local_dimension": "dimension.local",
     "matrix_rank": "arith.matrix",
     "max_difference": "regions.equality",
+    "parameter_regions": "dimension.atlas",
     "parameter_slice": "regions.slices",
     "path_lifting": "nets.paths",
     "permute": "nets.symmetry",
     "realise": "regions.programs",
+    "realise_parameters": "regions.realisability",
     "rescale": "nets.symmetry",
     "same_function": "regions.equality",
+    "sample_dimension": "dimension.sampling",
     "symbolic": "nets.symbolic",
     "verify": "evidence.certificate",
 }

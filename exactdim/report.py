@@ -18,6 +18,7 @@ from rich.table import Table
 
 import exactdim
 from exactdim.demo import STAGES, DemoRow
+from exactdim.dimension.atlas import Atlas
 from exactdim.dimension.bounds import Bound
 from exactdim.dimension.lower import LowerEnd
 from exactdim.dimension.result import Dimension
@@ -236,6 +237,38 @@ def regions_json(found: RegionComplex, linear: int | None) -> dict[str, Any]:
         "patterns": [" ".join(region.pattern) for region in found],
     }
     return result if linear is None else {**result, "linear_regions": linear}
+
+
+def print_atlas(atlas: Atlas) -> None:
+    """Print how many regions of parameter space have which rank."""
+    widths = "-".join(map(str, atlas.space.widths))
+    write(
+        f"{plural(atlas.n_regions, 'region')} of the parameters of {widths} for "
+        f"{plural(atlas.space.n_samples, 'sample')}, {atlas.n_orbits} up to the order of units"
+    )
+    table = Table("rank", "regions", "share", box=None, pad_edge=False)
+    for rank, count in atlas.histogram().items():
+        table.add_row(str(rank), str(count), str(atlas.fraction(rank)))
+    print_table(table)
+    rows = atlas.space.n_samples * atlas.space.widths[-1]
+    write(
+        f"full row rank in {atlas.full_rank_fraction} of the regions; the outputs that networks "
+        f"can have fill {atlas.image_dimension} of {rows} dimensions"
+    )
+    if atlas.believed:
+        write(f"{plural(atlas.believed, 'pattern')} left out on the word of the SMT solver")
+
+
+def atlas_json(atlas: Atlas) -> dict[str, Any]:
+    """Return the counts of an atlas, for JSON."""
+    return {
+        "regions": atlas.n_regions,
+        "orbits": atlas.n_orbits,
+        "histogram": {str(rank): count for rank, count in atlas.histogram().items()},
+        "full_rank_fraction": str(atlas.full_rank_fraction),
+        "image_dimension": atlas.image_dimension,
+        "left_out_by_smt_solver": atlas.believed,
+    }
 
 
 def comparison_json(answer: Comparison) -> dict[str, Any]:

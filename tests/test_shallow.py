@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from histograms import HISTOGRAMS
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import entries
@@ -64,16 +65,6 @@ def test_aligned_units_lose_the_square_of_their_number(aligned):
     X = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
     found = ShallowRanks(features_of(X, True), 3, False).of(["11111"] * aligned)
     assert found.value == aligned * (4 + 3 - aligned)
-
-
-HISTOGRAMS = [
-    ([(1, 0), (1, 1), (0, 1)], 2, {0: 1, 1: 6, 2: 15, 3: 14}),
-    ([(1, 0), (1, 1), (0, 1)], 3, {0: 1, 1: 14, 2: 57, 3: 144}),
-    ([(1, 0), (2, 1), (1, 3), (-1, 2)], 2, {0: 1, 1: 6, 2: 21, 3: 24, 4: 12}),
-    ([(1, 0), (2, 1), (1, 3), (-1, 2)], 3, {0: 1, 1: 14, 2: 71, 3: 180, 4: 246}),
-    ([(1, 0), (0, 1), (-1, -1)], 2, {1: 3, 2: 21, 3: 12}),
-    ([(1, 0), (0, 1), (-1, -1)], 3, {1: 3, 2: 75, 3: 138}),
-]
 
 
 @pytest.mark.parametrize(("X", "units", "histogram"), HISTOGRAMS)

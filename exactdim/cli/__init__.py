@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from exactdim.cli import evidence, ranks, regions  # noqa: F401 - importing adds the commands
+from exactdim.cli import evidence, parameters, ranks, regions  # noqa: F401 - importing adds the commands
 from exactdim.cli.common import BUG, MISSING, OK, UNDECIDED, USAGE, app
 from exactdim.errors import BudgetExceeded, ExactDimError, MissingDependency, Undecided
 from exactdim.report import note, print_json

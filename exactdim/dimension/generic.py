@@ -19,12 +19,12 @@ from exactdim.dimension.bounds import Bound, StructuralBounds
 from exactdim.dimension.local import ProofEffort, local_dimension
 from exactdim.dimension.lower import LowerEnd, lower_end, prime_bits, suitable_source
 from exactdim.dimension.result import Dimension, Evidence, check_ends
-from exactdim.dimension.shallow import ShallowRanks, words_of
+from exactdim.dimension.shallow import ShallowRanks
 from exactdim.errors import DenominatorDivisible, InvalidInput, TooLarge, Undecided
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import MAX_ENTRIES, JacobianFactors
 from exactdim.nets.network import ReLUNetwork
-from exactdim.nets.patterns import ActivationPattern
+from exactdim.nets.patterns import ActivationPattern, words_of
 from exactdim.nets.symbolic import SymbolicNetwork, symbolic
 
 __all__ = ["Genericity", "generic_dimension", "is_generic"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.nets.patterns import BoolArray
+from exactdim.nets.patterns import masks_of
 
-__all__ = ["ShallowRank", "ShallowRanks", "words_of"]
+__all__ = ["ShallowRank", "ShallowRanks"]
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,7 @@ class ShallowRanks:
         """Return the samples that a pattern keeps, and the dimension of their span."""
         found = self._kept.get(word)
         if found is None:
-            on = np.array([bit == "1" for bit in word], np.bool_)
-            kept = self.features.masked(np.repeat(on[:, None], self.features.shape[1], axis=1))
+            on = np.repeat(masks_of([word]).T, self.features.shape[1], axis=1)
+            kept = self.features.masked(on)
             self._kept[word] = found = kept, kept.rank()
         return found
-
-
-def words_of(masks: BoolArray) -> list[str]:
-    """Spell the rows of a mask as words of 0 and 1."""
-    return ["".join("01"[bit] for bit in row) for row in masks.tolist()]

@@ -29,8 +29,10 @@ __all__ = [
     "activation_pattern",
     "affine_with_error",
     "float_signs",
+    "masks_of",
     "pass_with_error",
     "pattern_from",
+    "words_of",
 ]
 
 KinkChoice: TypeAlias = Literal["raise", "zero", "drop"]
@@ -361,3 +363,31 @@ def _rows(batch: QMatrix) -> list[list[int]]:
     n, width = batch.shape
     flat = batch.numerators()
     return [flat[i * width : (i + 1) * width] for i in range(n)]
+
+
+def words_of(masks: BoolArray) -> list[str]:
+    """Spell the rows of a mask as words of 0 and 1.
+
+    Parameters
+    ----------
+    masks : boolean array of shape (m, n)
+
+    Returns
+    -------
+    list of m str
+    """
+    return ["".join("01"[bit] for bit in row) for row in masks.tolist()]
+
+
+def masks_of(words: Sequence[str]) -> BoolArray:
+    """Read words of 0 and 1 of the same length as the rows of a mask.
+
+    Parameters
+    ----------
+    words : sequence of m str
+
+    Returns
+    -------
+    boolean array of shape (m, n)
+    """
+    return np.array([[letter == "1" for letter in word] for word in words], np.bool_)

@@ -32,7 +32,7 @@ from exactdim.nets.patterns import ActivationPattern, KinkChoice, activation_pat
 from exactdim.nets.polynomials import Polynomial, generic_rank, load_sympy
 from exactdim.nets.rank_drop import Expression, RankDropLocus
 
-__all__ = ["SymbolicNetwork", "symbolic"]
+__all__ = ["SymbolicNetwork", "formal_mask", "symbolic"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -382,7 +382,7 @@ def symbolic(
                 f"the pattern is of {pattern.n_samples} samples and X has {batch.shape[0]}"
             )
         batch = pattern.select(batch)
-    mask = _formal_mask(pattern, (batch.shape[0], net.n_hidden), net.widths)
+    mask = formal_mask(pattern, (batch.shape[0], net.n_hidden), net.widths)
     return SymbolicNetwork(net.widths, net.has_bias, batch, mask)
 
 
@@ -397,10 +397,30 @@ def _are_widths(source: object) -> bool:
     )
 
 
-def _formal_mask(
+def formal_mask(
     pattern: ActivationPattern | ArrayLike, shape: tuple[int, int], widths: Sequence[int]
 ) -> ActivationPattern:
-    """Read a mask and cut it into layers."""
+    """Read a mask, realisable or not, and cut it into layers.
+
+    Parameters
+    ----------
+    pattern : ActivationPattern or array of booleans
+    shape : (int, int)
+        What it must have: samples, hidden units.
+    widths : sequence of int
+        ``(N_0, ..., N_L)``.
+
+    Returns
+    -------
+    ActivationPattern
+
+    Raises
+    ------
+    ShapeMismatch
+        If the mask has another shape.
+    InvalidInput
+        If it has entries other than 0 and 1.
+    """
     try:
         table = np.asarray(pattern)
     except ValueError:

@@ -17,13 +17,13 @@ import numpy as np
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.nets.network import ReLUNetwork
+from exactdim.nets.patterns import BoolArray, words_of
 from exactdim.regions.budget import Budget
 from exactdim.regions.complex import activation_regions
-from exactdim.regions.faces import BoolArray
 from exactdim.regions.programs import iter_patterns
 from exactdim.regions.region import Point
 
-__all__ = ["Dichotomies", "dichotomies"]
+__all__ = ["Dichotomies", "dichotomies", "parallel_rows"]
 
 MOST_DIMENSIONS = 8
 """Dimension of the arrangement beyond which linear programs are faster than faces."""
@@ -58,7 +58,7 @@ class Dichotomies:
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The masks as words of 0 and 1, one letter per sample."""
-        return tuple("".join("01"[bit] for bit in mask) for mask in self.masks.tolist())
+        return tuple(words_of(self.masks))
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -68,16 +68,7 @@ class Dichotomies:
     @cached_property
     def classes(self) -> tuple[tuple[int, ...], ...]:
         """Samples whose hyperplanes coincide, so that they change together; none that is zero."""
-        found: dict[tuple[int, ...], list[int]] = {}
-        n, k = self.features.shape
-        flat = self.features.numerators()
-        for i in range(n):
-            row = flat[i * k : (i + 1) * k]
-            first = next((x for x in row if x), 0)
-            if first:
-                content = gcd(*row) * (1 if first > 0 else -1)
-                found.setdefault(tuple(x // content for x in row), []).append(i)
-        return tuple(tuple(members) for members in found.values())
+        return parallel_rows(self.features)
 
     @cached_property
     def neighbours(self) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -193,3 +184,32 @@ def _arrangement(forms: QMatrix, budget: Budget) -> Iterator[tuple[Sequence[bool
     for count, (pattern, point) in enumerate(iter_patterns(net), start=1):
         budget.check(count)
         yield [bit == "1" for bit in pattern[0]], point
+
+
+def parallel_rows(features: QMatrix) -> tuple[tuple[int, ...], ...]:
+    """Group the rows that are multiples of each other, whose hyperplanes coincide.
+
+    Parameters
+    ----------
+    features : QMatrix of shape (n, k)
+
+    Returns
+    -------
+    tuple of tuple of int
+        Row numbers, without those of zero rows.
+
+    Examples
+    --------
+    >>> parallel_rows(QMatrix([[1, 2], [0, 0], [-2, -4], [1, 0]]))
+    ((0, 2), (3,))
+    """
+    found: dict[tuple[int, ...], list[int]] = {}
+    n, k = features.shape
+    flat = features.numerators()
+    for i in range(n):
+        row = flat[i * k : (i + 1) * k]
+        first = next((x for x in row if x), 0)
+        if first:
+            content = gcd(*row) * (1 if first > 0 else -1)
+            found.setdefault(tuple(x // content for x in row), []).append(i)
+    return tuple(tuple(members) for members in found.values())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from exactdim.regions.complex import RegionComplex
 
-__all__ = ["LinearRegion", "linear_regions", "region_graph", "write_graph"]
+__all__ = ["LinearRegion", "linear_regions", "region_graph", "write_graph", "write_graphml"]
 
 FORM_NUMBERS = 1 << 22
 """Numbers in the largest array of affine forms held at a time."""
@@ -105,9 +105,6 @@ def write_graph(regions: RegionComplex, path: str | os.PathLike[str]) -> Path:
     """
     import networkx
 
-    file = Path(path)
-    if file.suffix != ".graphml":
-        raise InvalidInput(f"cannot write {file}: the graph is written as GraphML, to .graphml")
     plain = networkx.Graph(complete=True)
     graph = region_graph(regions)
     for pattern, data in graph.nodes(data=True):
@@ -115,7 +112,33 @@ def write_graph(regions: RegionComplex, path: str | os.PathLike[str]) -> Path:
     for left, right, data in graph.edges(data=True):
         units = " ".join(f"{layer},{unit}" for layer, unit in data["units"])
         plain.add_edge(" ".join(left), " ".join(right), units=units, facet=data["facet"])
-    write_whole(file, "\n".join(networkx.generate_graphml(plain)) + "\n")
+    return write_graphml(plain, path)
+
+
+def write_graphml(graph: networkx.Graph, path: str | os.PathLike[str]) -> Path:
+    """Write a graph whose nodes are strings as GraphML, the whole file or nothing.
+
+    Parameters
+    ----------
+    graph : networkx.Graph
+    path : path
+        With the suffix .graphml.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidInput
+        If the path has another suffix.
+    """
+    import networkx
+
+    file = Path(path)
+    if file.suffix != ".graphml":
+        raise InvalidInput(f"cannot write {file}: the graph is written as GraphML, to .graphml")
+    write_whole(file, "\n".join(networkx.generate_graphml(graph)) + "\n")
     return file
 
 
