@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -35,6 +35,10 @@ def test_block_runs(number, tmp_path, monkeypatch, capsys):
         assert "7 16 (13, 19, 7)\n" in printed
         assert "('11', '0') 1/2 " in printed
         assert "4 Graph with 7 nodes and 9 edges\n" in printed
+    if "parameter_regions" in BLOCKS[number]:
+        assert "{0: 1, 1: 14, 2: 57, 3: 144} 2/3\n" in printed
+        assert "101: impossible" in printed
+        assert printed.count("yes, proved") == 2
 
 
 def test_the_numeric_rank_is_falsified_by_a_minimal_network():
