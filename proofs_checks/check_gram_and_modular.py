@@ -23,10 +23,17 @@ from itertools import combinations, pairwise, permutations, product
 import numpy as np
 import pytest
 import sympy
-from family import ARCHITECTURES, LARGE_ARCHITECTURES, masks, ternary_networks
+from family import (
+    ARCHITECTURES,
+    BATCH,
+    GE1,
+    LARGE_ARCHITECTURES,
+    masks,
+    sympy_rank,
+    ternary_networks,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sympy.polys.matrices import DomainMatrix
 
 import exactdim as ed
 from exactdim.arith import modular
@@ -45,11 +52,6 @@ from exactdim.testing.strategies import (
     matrices_of_rank,
     relu_networks,
 )
-
-GE1 = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
-"""f(x) = 3 relu(2 x - 1) + 5."""
-
-BATCH = [[0], [1], [2]]
 
 SAMPLES = {1: [[1], [-2], [3]], 2: [[1, 0], [1, 2], [-1, 1]]}
 """Batches for the small family, by the number of inputs."""
@@ -94,12 +96,6 @@ def matrices(draw, elements=None, most=5):
 
 
 integers = st.integers(-3, 3) | st.sampled_from([5, 7, 30, 143, 1001])
-
-
-def sympy_rank(A):
-    """Compute the rank over the rationals by another program."""
-    table = [[sympy.QQ(x.numerator, x.denominator) for x in row] for row in A.tolist()]
-    return DomainMatrix(table, A.shape, sympy.QQ).rank()
 
 
 def minors(A, order):

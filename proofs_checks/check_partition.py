@@ -23,7 +23,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy
-from family import ARCHITECTURES, LARGE_ARCHITECTURES, masks, ternary_networks
+from family import (
+    ARCHITECTURES,
+    BATCH,
+    GE1,
+    GE2,
+    LARGE_ARCHITECTURES,
+    SAMPLES,
+    block_jacobian,
+    layers,
+    masked_outputs,
+    masks,
+    point,
+    ternary_networks,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from sympy.polys.matrices import DomainMatrix
@@ -33,18 +46,6 @@ from exactdim import QMatrix, errors
 from exactdim.arith import modular
 from exactdim.nets.symbolic import symbolic
 from exactdim.testing import strategies
-
-GE1 = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
-"""f(x) = 3 relu(2 x - 1) + 5, theta = (w, b, v, c) = (2, -1, 3, 5)."""
-
-GE2 = GE1.with_parameters([[2, -1, 0, 5]])
-"""The same with v = 0."""
-
-BATCH = [[0], [1], [2]]
-"""The batch of both; its mask is 0, 1, 1."""
-
-SAMPLES = {1: [["1/3"], ["-3/2"], [2]], 2: [["1/3", 2], ["-3/2", "1/2"], [2, -3]]}
-"""Batches for the small family, by the number of inputs; some of its networks have kinks there."""
 
 shallow_or_deep = strategies.relu_networks(min_depth=2) | strategies.degenerate_networks()
 problems = strategies.networks_with_batches(networks=shallow_or_deep)
@@ -70,17 +71,6 @@ def family_off_kinks(large):
 # -- plain arithmetic, independent of the engine ---------------------------------------------------
 
 
-def layers(net):
-    """Yield weights and biases as arrays of Fractions; zeros stand for a missing bias."""
-    for W, b in zip(net.weights, net.biases, strict=True):
-        yield W.to_numpy(object), np.zeros(W.shape[0], int) if b is None else b.to_numpy(object)[0]
-
-
-def point(x):
-    """Return a sample as an array of Fractions."""
-    return np.array([Fraction(v) for v in x], object)
-
-
 def preactivations(net, x):
     """Return z_1, ..., z_{L-1} at one sample."""
     h, found = point(x), []
@@ -88,45 +78,6 @@ def preactivations(net, x):
         found.append(W @ h + b)
         h = np.maximum(found[-1], 0)
     return found[:-1]
-
-
-def words(net, row):
-    """Cut a row of a mask into hidden layers."""
-    ends = itertools.accumulate(net.widths[1:-1])
-    return [np.array(row[e - n : e], int) for n, e in zip(net.widths[1:-1], ends, strict=True)]
-
-
-def masked_pass(net, x, row):
-    """Return h_0, ..., h_{L-1} and the outputs z_L of a formal mask at one sample."""
-    inputs = [point(x)]
-    for (W, b), a in zip(layers(net), [*words(net, row), 1], strict=True):
-        inputs.append((W @ inputs[-1] + b) * a)
-    return inputs[:-1], inputs[-1]
-
-
-def masked_outputs(net, X, mask):
-    """Return the outputs of a formal mask."""
-    return [list(masked_pass(net, x, row)[1]) for x, row in zip(X, mask, strict=True)]
-
-
-def block_jacobian(net, X, mask):
-    """Return the Jacobian of a formal mask.
-
-    Row blocks are [ M_1 (x) h~_0 | ... | M_L (x) h~_{L-1} ] with M_l = dz_L / dz_l, so M_L = I and
-    M_l = M_{l+1} W_{l+1} diag(a_l); h~ is h, with a 1 appended if the next layer has a bias.
-    Columns go layer by layer, the weight row-major and then the bias.
-    """
-    weights, rows = [W for W, _ in layers(net)], []
-    for x, row in zip(X, mask, strict=True):
-        inputs, outputs = masked_pass(net, x, row)
-        M, blocks = np.eye(len(outputs), dtype=int).astype(object), []
-        for level in reversed(range(net.depth)):
-            bias = [M] if net.has_bias[level] else []
-            blocks = [np.kron(M, inputs[level]), *bias, *blocks]
-            if level:
-                M = M @ weights[level] * words(net, row)[level - 1]
-        rows.append(np.hstack(blocks))
-    return QMatrix(np.vstack(rows).tolist())
 
 
 def moved(net, direction, step=1):

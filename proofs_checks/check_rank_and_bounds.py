@@ -29,10 +29,17 @@ from typing import Any
 
 import numpy as np
 import sympy
-from family import ARCHITECTURES, LARGE_ARCHITECTURES, masks, ternary_networks
+from family import (
+    ARCHITECTURES,
+    GE1,
+    GE2,
+    LARGE_ARCHITECTURES,
+    masks,
+    sympy_rank,
+    ternary_networks,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from sympy.polys.matrices import DomainMatrix
 
 import exactdim as ed
 from exactdim.arith import modular
@@ -48,13 +55,6 @@ from exactdim.testing.strategies import (
     networks_with_batches,
     relu_networks,
 )
-
-GE1 = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
-"""f(x) = v relu(w x + b) + c with theta = (w, b, v, c) = (2, -1, 3, 5)."""
-
-GE2 = ed.ReLUNetwork([[[2]], [[0]]], [[-1], [5]])
-"""The same with v = 0."""
-
 
 # -- networks with a prescribed mask --------------------------------------------------------------
 
@@ -208,8 +208,7 @@ def test_the_jacobian_is_a_difference_quotient(problem):
         columns.append([u - v for u, v in zip(moved, start, strict=True)])
     J = ed.QMatrix(columns).T
     assert problem.jacobian() == J
-    table = [[sympy.QQ(x.numerator, x.denominator) for x in row] for row in J.tolist()]
-    assert problem.rank == DomainMatrix(table, J.shape, sympy.QQ).rank()
+    assert problem.rank == sympy_rank(J)
 
 
 # -- T5 -------------------------------------------------------------------------------------------

@@ -23,7 +23,15 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from family import ARCHITECTURES, LARGE_ARCHITECTURES, masks, ternary_networks
+from family import (
+    ARCHITECTURES,
+    BATCH,
+    GE1,
+    LARGE_ARCHITECTURES,
+    SAMPLES,
+    masks,
+    ternary_networks,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,15 +43,6 @@ from exactdim.nets.paths import lifting_rank, n_paths
 from exactdim.nets.symbolic import symbolic
 from exactdim.nets.symmetry import unanchored_components
 from exactdim.testing import strategies
-
-GE1 = ed.ReLUNetwork([[[2]], [[3]]], [[-1], [5]])
-"""f(x) = 3 relu(2 x - 1) + 5, theta = (w, b, v, c) = (2, -1, 3, 5)."""
-
-BATCH = [[0], [1], [2]]
-"""Its batch; the mask is 0, 1, 1."""
-
-SAMPLES = {1: [["1/3"], ["-3/2"], [2]], 2: [["1/3", 2], ["-3/2", "1/2"], [2, -3]]}
-"""Batches for the small family, by the number of inputs; some of its networks have kinks there."""
 
 with_hidden_units = strategies.relu_networks(min_depth=2) | strategies.degenerate_networks()
 problems = strategies.networks_with_batches(networks=with_hidden_units)

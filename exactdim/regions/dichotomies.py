@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from math import gcd
 
@@ -17,9 +18,9 @@ import numpy as np
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.nets.network import ReLUNetwork
-from exactdim.nets.patterns import BoolArray, words_of
+from exactdim.nets.patterns import BoolArray, activation_pattern, words_of
 from exactdim.regions.budget import Budget
-from exactdim.regions.complex import activation_regions
+from exactdim.regions.complex import RegionComplex, activation_regions
 from exactdim.regions.programs import iter_patterns
 from exactdim.regions.region import Point
 
@@ -178,12 +179,34 @@ def _arrangement(forms: QMatrix, budget: Budget) -> Iterator[tuple[Sequence[bool
         regions = activation_regions(
             net, max_regions=budget.max_regions, max_seconds=budget.sent()[1]
         )
-        for region in regions:
-            yield regions.patterns[region.index].tolist(), region.interior_point
+        yield from zip(regions.patterns.tolist(), _points_inside(regions), strict=True)
         return
     for count, (pattern, point) in enumerate(iter_patterns(net), start=1):
         budget.check(count)
         yield [bit == "1" for bit in pattern[0]], point
+
+
+def _points_inside(regions: RegionComplex) -> list[Point]:
+    """Return a point inside each region of an arrangement: as `Region.interior_point`, but faster."""
+    # All regions together propose points, and certified signs tell which lie inside.
+    found: list[Point | None] = [None] * len(regions)
+    proposals = {region.index: region.near_middle() for region in regions}
+    while proposals:
+        points = {i: next(candidates, None) for i, candidates in proposals.items()}
+        for i in [i for i, point in points.items() if point is None]:
+            found[i] = regions[i].interior_point
+            del points[i], proposals[i]
+        if not points:
+            break
+        batch = [[Fraction(x, p[1]) for x in p[0]] for p in points.values() if p]
+        signs = activation_pattern(regions.net, QMatrix(batch), on_kink="zero")
+        right = (signs.mask == regions.patterns[list(points)]).all(axis=1)
+        right[[kink[0] for kink in signs.kinks]] = False
+        for i, point, inside in zip(points, batch, right.tolist(), strict=True):
+            if inside:
+                found[i] = tuple(point)
+                del proposals[i]
+    return [point for point in found if point is not None]
 
 
 def parallel_rows(features: QMatrix) -> tuple[tuple[int, ...], ...]:

@@ -193,12 +193,21 @@ class Region:
     @cached_property
     def interior_point(self) -> Point:
         """A rational point strictly inside, with short numbers where that is possible."""
-        whole = self.complex
-        corners = whole.closure(whole.dimension, self.index)[0]
-        for point in _proposals(whole.cells.x[corners]):
-            if _inside(self._rows, *point):
-                return tuple(Fraction(x, point[1]) for x in point[0])
+        for numerators, denominator in self.near_middle():
+            if _inside(self._rows, numerators, denominator):
+                return tuple(Fraction(x, denominator) for x in numerators)
         return _mean_inside(self._corners, self._rows)
+
+    def near_middle(self) -> Iterator[tuple[list[int], int]]:
+        """Propose short points near the middle, from rough to fine; perhaps not inside, or none.
+
+        Returns
+        -------
+        iterator of (list of int, int)
+            Numerators, and their common denominator, a power of two.
+        """
+        whole = self.complex
+        return _proposals(whole.cells.x[whole.closure(whole.dimension, self.index)[0]])
 
     def facet_point(self, facet: Facet) -> Point:
         """Return a rational point inside a facet: the mean of its corners.
