@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import signal
 import sys
 import threading
@@ -18,7 +19,14 @@ import exactdim as ed
 from exactdim import errors
 from exactdim.arith.matrix import QMatrix
 from exactdim.regions import realisability
-from exactdim.regions.realisability import ParameterSpace, Solver, realise_parameters
+from exactdim.regions.parameters import iter_parameter_regions
+from exactdim.regions.realisability import (
+    Beginning,
+    LowerLayers,
+    ParameterSpace,
+    Solver,
+    realise_parameters,
+)
 
 LINE = [[-1], [0], [2]]
 PLANE = [[0, 0], [1, 0], [0, 1], [2, 3]]
@@ -243,6 +251,42 @@ def test_the_same_verdict_as_the_solver_alone(data):
         check(alone, X, mask, "realised")
 
 
+@given(st.data())
+def test_no_linear_part_of_what_a_network_has_is_ruled_out(data):
+    net = data.draw(networks(max_width=3, max_depth=4, min_depth=3))
+    X = data.draw(batches(net, max_size=3))
+    layers = oracles.layers_of(net)
+    assume(not any(oracles.kinked(layers, x) for x in X))
+    check_nothing_is_ruled_out(net, X)
+
+
+def test_nothing_is_ruled_out_above_bent_features():
+    # h_2 is (0, 2), (1/2, 1), (5/2, 0) at the samples: all words, although h_1 is affine.
+    net = ed.ReLUNetwork([[[1]], [[1], [-1]], [[1, 1]], [[1]]], [[2], ["-3/2", 3], [1], [0]])
+    check_nothing_is_ruled_out(net, LINE)
+    for region in random.Random(0).sample(list(iter_parameter_regions((1, 1, 2, 1, 1), LINE)), 30):
+        check_nothing_is_ruled_out(region.witness, LINE)
+
+
+def check_nothing_is_ruled_out(net, X):
+    """Whether words that the next layer can have above a network's layers are not ruled out."""
+    units = [
+        W if b is None else QMatrix.hstack([W, b.T])
+        for W, b in zip(net.weights, net.biases, strict=True)
+    ]
+    space = ParameterSpace.read(net.widths, X, net.has_bias)
+    letters = ["".join("01"[bit] for bit in column) for column in mask_of(net, X).T.tolist()]
+    cuts = itertools.pairwise(itertools.accumulate((0, *net.widths[1:-1])))
+    words = tuple(tuple(letters[start:stop]) for start, stop in cuts)
+    for layer in range(1, len(words)):
+        lower = LowerLayers(space, words[:layer], tuple(units[:layer]))
+        assert lower.are_right()
+        assert lower.make(words[layer])
+        for word in map("".join, itertools.product("01", repeat=len(X))):
+            if lower.make([word]):
+                assert not Beginning([lower], Solver())._ruled_out([word, *words[layer][:-1]])
+
+
 # -- the solver -------------------------------------------------------------------------------
 
 
@@ -267,6 +311,19 @@ def test_what_the_solver_proposes_is_not_trusted(monkeypatch):
     monkeypatch.setattr(realisability, "_number", lambda value, bits: Fraction(1))
     found = realise_parameters((2, 2, 1, 1), PLANE, mask, method="smt")
     assert found.verdict == "unknown"
+
+
+def test_rounding_goes_on_until_the_next_layer_fits(monkeypatch):
+    # Two equal units x + 1/2 have their words, but the one above does not have its own.
+    exact, coarse = realisability._number, itertools.cycle([Fraction(1), Fraction(1, 2)])
+    monkeypatch.setattr(
+        realisability,
+        "_number",
+        lambda value, bits: next(coarse) if bits == 8 else exact(value, bits),
+    )
+    mask = columns("011", "011", "010")
+    found = realise_parameters((1, 2, 1, 1), LINE, mask, method="smt")
+    check(found, LINE, mask, "realised", "smt")
 
 
 def test_algebraic_numbers_are_rounded_better_and_better():
