@@ -259,6 +259,24 @@ def print_atlas(atlas: Atlas) -> None:
         write(f"{plural(atlas.believed, 'pattern')} left out on the word of the SMT solver")
 
 
+def print_partial_atlas(atlas: Atlas) -> None:
+    """Print what is known of an atlas in which patterns are undecided."""
+    known = atlas.histogram(partial=True)
+    write(f"at least {plural(sum(known.values()), 'region')}, {len(atlas.undecided)} patterns open")
+    for rank, count in known.items():
+        write(f"  rank {rank}: at least {count}")
+
+
+def partial_atlas_json(atlas: Atlas) -> dict[str, Any]:
+    """Return what is known of an atlas in which patterns are undecided, for JSON."""
+    known = atlas.histogram(partial=True)
+    return {
+        "regions_at_least": sum(known.values()),
+        "histogram_at_least": {str(rank): count for rank, count in known.items()},
+        "undecided": [" | ".join(" ".join(layer) for layer in x.words) for x in atlas.undecided],
+    }
+
+
 def atlas_json(atlas: Atlas) -> dict[str, Any]:
     """Return the counts of an atlas, for JSON."""
     return {

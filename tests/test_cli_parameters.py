@@ -1,6 +1,7 @@
 """The commands atlas and full."""
 
 import json
+import re
 
 import networkx
 import pytest
@@ -70,6 +71,21 @@ def test_atlas_refuses(capsys, batch, monkeypatch, arguments, message):
     monkeypatch.chdir(batch.parent)
     assert run("atlas", *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_atlas_with_open_patterns_is_reported_as_such(capsys, tmp_path):
+    path = tmp_path / "X.json"
+    path.write_text("[[0, 0], [1, 0], [0, 1], [2, 3]]")
+    arguments = ("atlas", "2,2,2,1", path, "--solver-seconds", "1e-9")
+    assert run(*arguments) == 3
+    out = capsys.readouterr().out
+    assert re.search(r"at least \d+ regions, \d+ patterns open", out)
+    assert run(*arguments, "--json") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["status"] == "bracketed"
+    result = found["result"]
+    assert sum(result["histogram_at_least"].values()) == result["regions_at_least"] <= 35664
+    assert result["undecided"]
 
 
 def test_full_in_words_and_certificate(capsys, net, tmp_path):

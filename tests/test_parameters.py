@@ -18,13 +18,7 @@ from exactdim import errors
 from exactdim.arith.matrix import QMatrix
 from exactdim.regions import parameters, realisability
 from exactdim.regions.dichotomies import dichotomies
-from exactdim.regions.parameters import (
-    ParameterRegions,
-    count_parameter_regions,
-    iter_parameter_regions,
-    parameter_region_bound,
-    sampled_patterns,
-)
+from exactdim.regions.parameters import ParameterRegions, sampled_patterns
 from exactdim.regions.realisability import realise_parameters
 
 LINE = [[-1], [0], [2]]
@@ -66,7 +60,7 @@ def check_witness(region):
 
 def complete(widths, X, **options):
     """The orbits, after checks of every one."""
-    regions = list(iter_parameter_regions(widths, X, **options))
+    regions = list(ParameterRegions(widths, X, **options))
     hidden = widths[1:-1]
     for region in regions:
         assert region.verdict == "realised"
@@ -121,7 +115,7 @@ def test_by_hand():
     assert numbers == {pair: comb(words_above(*pair) + 1, 2) for pair in pairs}
     assert sum(numbers.values()) == 559
     patterns = sum(words_above(a, b) ** 2 for a in POSSIBLE_ON_LINE for b in POSSIBLE_ON_LINE)
-    count = count_parameter_regions((1, 2, 2, 1), LINE)
+    count = ParameterRegions((1, 2, 2, 1), LINE).count()
     assert (count.patterns, count.orbits) == (patterns, 559) == (1760, 559)
     assert int(count) == 1760
     assert count.solver_answers == 0
@@ -168,7 +162,7 @@ def test_a_million_samples_are_in_the_list():
 )
 def test_the_solver_alone_finds_the_same(widths, X, bias, patterns, large):
     orbits = complete(widths, X, bias=bias)
-    count = count_parameter_regions(widths, X, bias=bias)
+    count = ParameterRegions(widths, X, bias=bias).count()
     assert count.orbits == len(orbits)
     assert patterns in {None, count.patterns}
     words = list(map("".join, itertools.product("01", repeat=len(X))))
@@ -193,11 +187,11 @@ def test_the_solver_alone_finds_the_same(widths, X, bias, patterns, large):
     ],
 )
 def test_counts_found_once(widths, X, patterns, orbits, by_solver):
-    count = count_parameter_regions(widths, X, question_seconds=None)
+    count = ParameterRegions(widths, X, question_seconds=None).count()
     assert (count.patterns, count.orbits) == (patterns, orbits)
     assert count.solver_answers == by_solver
     assert not count.open_orbits
-    assert patterns <= parameter_region_bound(widths, X)
+    assert patterns <= ParameterRegions(widths, X).bound()
     seen = sampled_patterns(widths, X, 50_000, seed=3)
     assert patterns / 10 < len(seen) <= patterns
 
@@ -215,7 +209,7 @@ def test_larger_counts(large):
             ((1, 2, 2, 2, 1), [[-1], [0], [2], [3]], 1207324, 179162),
         ]
     for widths, X, patterns, orbits in cases:
-        regions = list(iter_parameter_regions(widths, X))
+        regions = list(ParameterRegions(widths, X))
         assert {region.verdict for region in regions} == {"realised"}
         total = sum(region.multiplicity for region in regions)
         assert (total, len(regions)) == (patterns, orbits)
@@ -244,7 +238,7 @@ def test_one_unit_per_layer_on_a_line(n):
     # different values in order. A line with n points, k = n, has n, and k = 0 has one.
     expected = 2 * sum(2 * (k + 1) for k in range(1, n)) + 2 * n + 2
     X = [[i * i] for i in range(n)]
-    assert count_parameter_regions((1, 1, 1, 1), X).patterns == expected
+    assert ParameterRegions((1, 1, 1, 1), X).count().patterns == expected
 
 
 def test_without_biases_what_is_identically_zero_counts_as_off():
@@ -256,13 +250,13 @@ def test_without_biases_what_is_identically_zero_counts_as_off():
 
 
 def test_no_hidden_layer_has_one_region():
-    (region,) = iter_parameter_regions((2, 3), PLANE)
+    (region,) = ParameterRegions((2, 3), PLANE)
     assert region.words == ()
     assert region.multiplicity == 1
     check_witness(region)
-    assert int(count_parameter_regions((2, 3), PLANE)) == 1
+    assert int(ParameterRegions((2, 3), PLANE).count()) == 1
     assert sampled_patterns((2, 3), PLANE, 10, seed=0).shape == (1, 4, 0)
-    assert parameter_region_bound((2, 3), PLANE) == 1
+    assert ParameterRegions((2, 3), PLANE).bound() == 1
 
 
 @given(st.data())
@@ -276,11 +270,11 @@ def test_random_batches(data):
     orbits = complete(widths, X, bias=bias)
     seen = sampled_patterns(widths, X, 300, seed=data.draw(st.integers(0, 99)), bias=bias)
     assert {orbit_of(mask, widths[1:-1]) for mask in seen} <= orbits
-    assert len(seen) <= count_parameter_regions(widths, X, bias=bias).patterns
+    assert len(seen) <= ParameterRegions(widths, X, bias=bias).count().patterns
     # Samples in another order.
     order = data.draw(st.permutations(range(len(X))))
     moved = {orbit_of(columns(flat(words))[list(order)], widths[1:-1]) for words in orbits}
-    again = iter_parameter_regions(widths, [X[i] for i in order], bias=bias)
+    again = ParameterRegions(widths, [X[i] for i in order], bias=bias)
     assert moved == {region.words for region in again}
 
 
@@ -302,11 +296,11 @@ def test_covers_number_to_the_power_of_the_width(X, bias, number):
     for units in (1, 2, 3):
         widths = (len(X[0]), units, 2)
         orbits = complete(widths, X, bias=bias)
-        count = count_parameter_regions(widths, X, bias=bias)
+        count = ParameterRegions(widths, X, bias=bias).count()
         assert len(orbits) == count.orbits == comb(number + units - 1, units)
-        regions = iter_parameter_regions(widths, X, bias=bias)
+        regions = ParameterRegions(widths, X, bias=bias)
         assert sum(region.multiplicity for region in regions) == count.patterns == number**units
-        assert parameter_region_bound(widths, X, bias=bias) == number**units
+        assert ParameterRegions(widths, X, bias=bias).bound() == number**units
     seen = sampled_patterns((len(X[0]), 1, 1), X, 20_000, seed=0, bias=bias)
     assert len(seen) == number
 
@@ -314,7 +308,7 @@ def test_covers_number_to_the_power_of_the_width(X, bias, number):
 def test_orbits_are_disjoint_and_cover_everything():
     widths = (1, 2, 2, 1)
     masks = Counter()
-    for region in iter_parameter_regions(widths, LINE):
+    for region in ParameterRegions(widths, LINE):
         first, second = region.words
         whole = {
             (*a, *b) for a in itertools.permutations(first) for b in itertools.permutations(second)
@@ -332,14 +326,14 @@ def test_the_list_is_lazy_and_always_the_same():
     assert [region.words for region in first] == [region.words for region in again]
     assert [region.witness for region in first] == [region.witness for region in again]
     check_witness(first[-1])
-    deep = [list(iter_parameter_regions((2, 2, 2, 1), PLANE[:3])) for _ in range(2)]
+    deep = [list(ParameterRegions((2, 2, 2, 1), PLANE[:3])) for _ in range(2)]
     assert [r.words for r in deep[0]] == [r.words for r in deep[1]]
     assert [r.witness for r in deep[0]] == [r.witness for r in deep[1]]
 
 
 def test_a_hundred_thousand_regions():
     X = [[i * i] for i in range(10)]
-    regions = iter_parameter_regions((1, 5, 1), X)
+    regions = ParameterRegions((1, 5, 1), X)
     number = 0
     for number, region in enumerate(regions, start=1):  # noqa: B007
         pass
@@ -363,8 +357,8 @@ def test_progress_goes_through_the_first_layer():
 
 
 def test_open_patterns_are_listed_not_dropped():
-    everything = {r.words for r in iter_parameter_regions((2, 2, 2, 1), PLANE)}
-    regions = ParameterRegions((2, 2, 2, 1), PLANE, max_seconds=1e-6)
+    everything = {r.words for r in ParameterRegions((2, 2, 2, 1), PLANE)}
+    regions = ParameterRegions((2, 2, 2, 1), PLANE, solver_seconds=1e-6)
     verdicts = {region.words: region.verdict for region in regions}
     still_open = {words for words, verdict in verdicts.items() if verdict == "unknown"}
     realised = verdicts.keys() - still_open
@@ -378,7 +372,7 @@ def test_what_is_open_below_stays_open_above_with_every_word(monkeypatch):
     # Words that exclude each other by linear programs, here left to a solver without time.
     monkeypatch.setattr(realisability, "_are_linear", lambda lower, words: len(words) == 1)
     monkeypatch.setattr(realisability.Beginning, "_ruled_out", lambda self, words: False)
-    regions = iter_parameter_regions((2, 1, 2, 1, 1), PLANE[:3], max_seconds=1e-6)
+    regions = ParameterRegions((2, 1, 2, 1, 1), PLANE[:3], solver_seconds=1e-6)
     above = {}
     for region in regions:
         if region.verdict == "unknown":
@@ -396,13 +390,13 @@ def test_what_is_open_below_stays_open_above_with_every_word(monkeypatch):
     assert [above[words] for words in excluded] == [words] * 12
     # Above 000, a word of weight 1, one of weight 2 and 111; of weight 2, but for those excluded.
     exact = 2**2 + 3 * 4**2 + 3 * (8**2 - 8) + 8**2
-    count = count_parameter_regions((2, 1, 2, 1), PLANE[:3], max_seconds=1e-6)
+    count = ParameterRegions((2, 1, 2, 1), PLANE[:3], solver_seconds=1e-6).count()
     assert (count.patterns, count.open_orbits, count.open_patterns) == (exact, 12, 24)
     with pytest.raises(errors.Undecided, match="12 orbits are open") as caught:
         int(count)
     assert (caught.value.lower, caught.value.upper) == (exact, exact + 24)
     # One open word is listed as well.
-    deep = iter_parameter_regions((1, 1, 1, 1, 1), LINE, max_seconds=1e-6)
+    deep = ParameterRegions((1, 1, 1, 1, 1), LINE, solver_seconds=1e-6)
     verdicts = {region.words: region.verdict for region in deep}
     assert verdicts[("011",), ("011",), ("010",)] == "unknown"
 
@@ -453,7 +447,7 @@ def test_samples_are_sorted_and_replayed():
 def test_the_bound_for_many_samples_is_a_polynomial(n):
     # See test_one_unit_per_layer_on_a_line.
     count = 2 * sum(2 * (k + 1) for k in range(1, n)) + 2 * n + 2
-    bound = parameter_region_bound((1, 1, 1, 1), [[i] for i in range(n)])
+    bound = ParameterRegions((1, 1, 1, 1), [[i] for i in range(n)]).bound()
     assert count <= bound <= 2 * n * min(2**n, (6 * n) ** 4)
 
 
@@ -461,7 +455,7 @@ def test_covers_number_bounds_no_union_over_parameters_below():
     # One choice of h in the plane has 14 words at four samples; all choices together have 16.
     first = ("0011", "0101")
     words = set()
-    for region in iter_parameter_regions((2, 2, 1, 1), PLANE):
+    for region in ParameterRegions((2, 2, 1, 1), PLANE):
         if region.words[0] == first:
             features = dichotomies(QMatrix([[*row, 1] for row in _hidden(region.witness, PLANE)]))
             assert len(features) <= cover(4, 3) == 14
@@ -475,10 +469,14 @@ def _hidden(net, X):
 
 
 def test_bad_input_is_refused():
-    for function in (iter_parameter_regions, count_parameter_regions, parameter_region_bound):
-        with pytest.raises(errors.ShapeMismatch):
-            function((2, 2, 1), LINE)
-        with pytest.raises(errors.InvalidInput, match="flags"):
-            function((1, 2, 1), LINE, bias=[True])
+    with pytest.raises(errors.ShapeMismatch):
+        ParameterRegions((2, 2, 1), LINE)
+    with pytest.raises(errors.InvalidInput, match="flags"):
+        ParameterRegions((1, 2, 1), LINE, bias=[True])
+    for widths in (3, "1,2,1", (1.5, 2, 1)):
+        with pytest.raises(errors.InvalidInput, match="widths"):
+            ParameterRegions(widths, LINE)
+    with pytest.raises(errors.InvalidInput, match="bias"):
+        ParameterRegions((1, 2, 1), LINE, bias="no")
     with pytest.raises(errors.InvalidInput, match="question_seconds=0"):
-        iter_parameter_regions((1, 2, 1), LINE, question_seconds=0)
+        ParameterRegions((1, 2, 1), LINE, question_seconds=0)

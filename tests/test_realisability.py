@@ -18,8 +18,8 @@ from networks import batches, entries, networks
 import exactdim as ed
 from exactdim import errors
 from exactdim.arith.matrix import QMatrix
-from exactdim.regions import realisability
-from exactdim.regions.parameters import iter_parameter_regions
+from exactdim.regions import solver as solver_module
+from exactdim.regions.parameters import ParameterRegions
 from exactdim.regions.realisability import (
     Beginning,
     LowerLayers,
@@ -264,7 +264,7 @@ def test_nothing_is_ruled_out_above_bent_features():
     # h_2 is (0, 2), (1/2, 1), (5/2, 0) at the samples: all words, although h_1 is affine.
     net = ed.ReLUNetwork([[[1]], [[1], [-1]], [[1, 1]], [[1]]], [[2], ["-3/2", 3], [1], [0]])
     check_nothing_is_ruled_out(net, LINE)
-    for region in random.Random(0).sample(list(iter_parameter_regions((1, 1, 2, 1, 1), LINE)), 30):
+    for region in random.Random(0).sample(list(ParameterRegions((1, 1, 2, 1, 1), LINE)), 30):
         check_nothing_is_ruled_out(region.witness, LINE)
 
 
@@ -308,16 +308,16 @@ def test_a_question_that_takes_too_long_stays_open():
 def test_what_the_solver_proposes_is_not_trusted(monkeypatch):
     mask = columns("0011", "0101", "0110")
     assert realise_parameters((2, 2, 1, 1), PLANE, mask, method="smt")
-    monkeypatch.setattr(realisability, "_number", lambda value, bits: Fraction(1))
+    monkeypatch.setattr(solver_module, "_number", lambda value, bits: Fraction(1))
     found = realise_parameters((2, 2, 1, 1), PLANE, mask, method="smt")
     assert found.verdict == "unknown"
 
 
 def test_rounding_goes_on_until_the_next_layer_fits(monkeypatch):
     # Two equal units x + 1/2 have their words, but the one above does not have its own.
-    exact, coarse = realisability._number, itertools.cycle([Fraction(1), Fraction(1, 2)])
+    exact, coarse = solver_module._number, itertools.cycle([Fraction(1), Fraction(1, 2)])
     monkeypatch.setattr(
-        realisability,
+        solver_module,
         "_number",
         lambda value, bits: next(coarse) if bits == 8 else exact(value, bits),
     )
@@ -334,12 +334,12 @@ def test_algebraic_numbers_are_rounded_better_and_better():
     solver.add(x * x == 2, x > 0)
     assert solver.check() == z3.sat
     for bits in (8, 64, 500):
-        value = realisability._number(solver.model()[x], bits)
+        value = solver_module._number(solver.model()[x], bits)
         assert abs(value**2 - 2) < Fraction(1, 2 ** (bits - 3))
         assert value.denominator & (value.denominator - 1) == 0
         assert value.denominator <= 2**bits
-    assert realisability._number(z3.RealVal("-3/1024"), 8) == Fraction(-3, 1024)
-    assert realisability._number(z3.RealVal(0), 8) == 0
+    assert solver_module._number(z3.RealVal("-3/1024"), 8) == Fraction(-3, 1024)
+    assert solver_module._number(z3.RealVal(0), 8) == 0
 
 
 def test_ctrl_c_reaches_the_caller():

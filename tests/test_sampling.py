@@ -634,3 +634,21 @@ def test_limits_leave_the_largest_dimension_open():
     again = sample_dimension(net, (-1, 1), 30, seed=0, regions=known)
     assert again.points == found.points
     assert again.upper == largest(net, (-1, 1)) < found.upper
+
+
+@pytest.mark.parametrize("failure", ["1/2", "1/100", Fraction(1, 10**9)])
+def test_how_many_samples_the_bound_asks_for(failure):
+    found = sample_dimension(BEND, (0, 1), 3, seed=1)
+    n = found.samples_for(failure)
+    tail = [binomial_tail(m, found.chance, found.upper) for m in (n - 1, n)]
+    assert tail[1] <= Fraction(failure) < tail[0]
+
+
+def test_how_many_samples_takes_a_probability_and_a_known_law():
+    found = sample_dimension(BEND, (0, 1), 3, seed=1)
+    for failure in (0, 2):
+        with pytest.raises(errors.InvalidInput, match="no probability"):
+            found.samples_for(failure)
+    unknown = sample_dimension(BEND, lambda rng, n: [[rng.random()] for _ in range(n)], 3, seed=1)
+    with pytest.raises(errors.InvalidInput, match="give a box"):
+        unknown.samples_for("1/2")

@@ -142,7 +142,16 @@ def doctor(*, json: JsonFlag = False) -> int:
     healthy = bool(verify_certificate(found.certificate())) and found.value == 3
     packages = versions("numpy", "python-flint", "cyclopts", "rich")
     extras = versions(
-        "torch", "safetensors", "matplotlib", "hypothesis", "sympy", "networkx", "cvxpy"
+        "torch",
+        "safetensors",
+        "matplotlib",
+        "hypothesis",
+        "sympy",
+        "networkx",
+        "highspy",
+        "z3-solver",
+        "distributed",
+        "lightning",
     )
     if json:
         result = {

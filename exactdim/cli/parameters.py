@@ -15,7 +15,7 @@ from exactdim.cli.common import (
     shown_progress,
 )
 from exactdim.cli.where import Flag, How
-from exactdim.dimension.atlas import parameter_regions
+from exactdim.dimension.atlas import Atlas, parameter_regions
 from exactdim.dimension.full import full_dimension
 from exactdim.dimension.local import ProofEffort
 from exactdim.errors import InvalidInput
@@ -25,10 +25,12 @@ from exactdim.report import (
     atlas_json,
     dimension_json,
     note,
+    partial_atlas_json,
     plural,
     print_atlas,
     print_dimension,
     print_json,
+    print_partial_atlas,
     write,
 )
 
@@ -40,7 +42,7 @@ def atlas(
     /,
     *,
     no_bias: Flag = False,
-    max_seconds: float | None = None,
+    solver_seconds: float | None = None,
     out: Path | None = None,
     graph: Path | None = None,
     json: JsonFlag = False,
@@ -56,8 +58,9 @@ def atlas(
         The batch, one sample per row: .npy, .npz (array X), .csv, .json.
     no_bias
         No layer has a bias.
-    max_seconds
-        Leave patterns of deep networks undecided after so many seconds.
+    solver_seconds
+        Leave patterns undecided that need the SMT solver (deep networks) after so many seconds of
+        its time.
     out
         Write all regions with ranks and networks to this .json file.
     graph
@@ -78,10 +81,12 @@ def atlas(
             numbers,
             read_batch(data),
             bias=not no_bias,
-            max_seconds=max_seconds,
+            solver_seconds=solver_seconds,
             progress=progress,
         )
-        found.histogram()
+        found.histogram(partial=True)
+        if found.undecided:
+            return _partial(found, json=json, start=start)
         if out is not None:
             found.save(out)
         if graph is not None:
@@ -156,6 +161,15 @@ def full(
     if out is not None:
         note(f"certificate: {out}")
     return OK if found.status in {"proved", "probable"} else UNDECIDED
+
+
+def _partial(found: Atlas, *, json: bool, start: float) -> int:
+    """Report what is known of an atlas in which patterns are undecided."""
+    if json:
+        print_json("atlas", "bracketed", partial_atlas_json(found), start=start)
+    else:
+        print_partial_atlas(found)
+    return UNDECIDED
 
 
 def _widths(text: str) -> list[int]:

@@ -30,8 +30,9 @@ from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import ActivationPattern, activation_pattern, masks_of, words_of
 from exactdim.regions.dichotomies import parallel_rows
 from exactdim.regions.graph import write_graphml
-from exactdim.regions.parameters import QUESTION_SECONDS, ParameterRegions, count_parameter_regions
-from exactdim.regions.realisability import ParameterRealisation, ParameterSpace, Words
+from exactdim.regions.parameter_space import Words
+from exactdim.regions.parameters import QUESTION_SECONDS, ParameterRegions
+from exactdim.regions.realisability import ParameterRealisation
 
 if TYPE_CHECKING:
     import networkx
@@ -127,7 +128,7 @@ class AtlasRegion:
             yield layers.network([rng.choice([-1, 1]) * rng.randint(1, 999) for _ in range(size)])
 
     def __repr__(self) -> str:
-        return f"<AtlasRegion {_spelled(self.words)}: {self.multiplicity} regions>"
+        return f"<AtlasRegion {_spelled(self.words)}, {self.multiplicity}-fold>"
 
 
 class Atlas:
@@ -144,21 +145,21 @@ class Atlas:
         The patterns without their ranks.
     """
 
-    def __init__(self, regions: ParameterRegions, space: ParameterSpace) -> None:
-        self.regions, self.space = regions, space
-        self.undecided: tuple[ParameterRealisation, ...] = ()
+    def __init__(self, regions: ParameterRegions) -> None:
+        self.regions, self.space = regions, regions.space
 
     def __iter__(self) -> Iterator[AtlasRegion]:
-        undecided = []
-        for found in self.regions:
-            if found.verdict == "realised":
-                yield AtlasRegion(self, found)
-            elif found.verdict == "unknown":
-                undecided.append(found)
-        self.undecided = tuple(undecided)
+        return (AtlasRegion(self, found) for found in self.regions if found.verdict == "realised")
 
-    def __len__(self) -> int:  # what is iterated over; Python allows no more than 2**63
-        return self.n_orbits
+    @cached_property
+    def undecided(self) -> tuple[ParameterRealisation, ...]:
+        """The patterns of which it is open whether any parameters have them; listed nowhere else.
+
+        None if there is one hidden layer, or no limit was set on the solver's time.
+        """
+        if len(self.space.widths) == 3:
+            return ()
+        return tuple(found for found in self.regions if found.verdict == "unknown")
 
     @property
     def n_orbits(self) -> int:
@@ -172,28 +173,22 @@ class Atlas:
 
     @cached_property
     def _sizes(self) -> tuple[int, int]:
-        if len(self.space.widths) == 3:  # known without enumerating
-            count = count_parameter_regions(
-                self.space.widths, self.space.batch, bias=self.space.has_bias
-            )
-            return count.orbits, count.patterns
-        multiplicities = [region.multiplicity for region in self]
-        self._require_decided()
-        return len(multiplicities), sum(multiplicities)
+        count = self.regions.count()
+        return count.orbits, int(count)
 
     @cached_property
     def _histogram(self) -> dict[int, int]:
         found: Counter[int] = Counter()
         for region in self:
             found[region.rank] += region.multiplicity
-        self._require_decided()
         return dict(sorted(found.items()))
 
     def _require_decided(self) -> None:
         if self.undecided:
             raise Undecided(
                 f"whether {len(self.undecided)} patterns are possible is open (see .undecided), so "
-                "the atlas may not be complete; allow more max_seconds",
+                "the atlas may not be complete; allow more solver_seconds, or ask for "
+                "histogram(partial=True)",
                 0,
                 len(self.undecided),
             )
@@ -207,8 +202,13 @@ class Atlas:
         """
         return self.regions.solver_answers.get("impossible", 0)
 
-    def histogram(self) -> dict[int, int]:
+    def histogram(self, *, partial: bool = False) -> dict[int, int]:
         """Count the regions of each generic rank.
+
+        Parameters
+        ----------
+        partial : bool
+            Whether to leave out patterns that are `undecided`: then there are at least so many.
 
         Returns
         -------
@@ -218,14 +218,16 @@ class Atlas:
         Raises
         ------
         Undecided
-            If a pattern, or a rank, is not decided.
+            If a rank is not decided; or a pattern, unless `partial`.
         """
+        if not partial:
+            self._require_decided()
         return dict(self._histogram)
 
     @property
     def image_dimension(self) -> int:
         """The dimension of the set of outputs that networks can have on the batch (T5)."""
-        return max(self._histogram)
+        return max(self.histogram())
 
     def fraction(self, rank: int) -> Fraction:
         """Return the share of the regions that have a generic rank.
@@ -238,11 +240,16 @@ class Atlas:
         -------
         Fraction
         """
-        return Fraction(self._histogram.get(rank, 0), sum(self._histogram.values()))
+        histogram = self.histogram()
+        return Fraction(histogram.get(rank, 0), sum(histogram.values()))
 
     @property
     def full_rank_fraction(self) -> Fraction:
-        """The share of the regions with full row rank: the outputs can move in all directions."""
+        """The share of the regions with full row rank: the outputs can move in all directions.
+
+        Zero if no network has that many dimensions; ``fraction(image_dimension)`` is the share of
+        the regions with the largest rank there is.
+        """
         return self.fraction(self.space.n_samples * self.space.widths[-1])
 
     def region_of(self, net: NetworkLike) -> AtlasRegion:
@@ -409,11 +416,11 @@ class Atlas:
 
 
 def parameter_regions(
-    widths: Sequence[int],
+    widths: Sequence[int] | ReLUNetwork,
     X: ArrayLike,
     *,
     bias: bool | Sequence[bool] = True,
-    max_seconds: float | None = None,
+    solver_seconds: float | None = None,
     question_seconds: float | None = QUESTION_SECONDS,
     progress: Progress | None = None,
 ) -> Atlas:
@@ -421,14 +428,15 @@ def parameter_regions(
 
     Parameters
     ----------
-    widths : sequence of int
-        ``(N_0, ..., N_L)``.
+    widths : sequence of int, or ReLUNetwork
+        ``(N_0, ..., N_L)``; of a network the architecture counts, and its biases.
     X : ArrayLike of shape (n, N_0)
         Samples in rows; repeated, collinear and zero samples are welcome.
     bias : bool or sequence of bool
         For all layers, or one per layer.
-    max_seconds : float, optional
-        After so much time the SMT solver is not asked any more; see `Atlas.undecided`.
+    solver_seconds : float, optional
+        After so much time the SMT solver is not asked any more, see `Atlas.undecided`; the exact
+        part goes on.
     question_seconds : float or None
         Time that the solver has for one question.
     progress : callable, optional
@@ -453,12 +461,12 @@ def parameter_regions(
     (`regions.parameters`), toy architectures only: some questions are polynomial and go to an SMT
     solver, whose "impossible" is taken at its word. Every region that is listed has a network that
     lies in it. A neuron that is zero for all parameters nearby, which takes a layer without bias,
-    counts as off (T2). Cost with one hidden layer: a tenth of a millisecond per orbit.
+    counts as off (T2). Cost with one hidden layer: a few tenths of a millisecond per orbit.
 
     Examples
     --------
     >>> atlas = parameter_regions((2, 2, 1), [[1, 0], [1, 1], [0, 1]], bias=False)
-    >>> atlas.n_regions, len(atlas)
+    >>> atlas.n_regions, atlas.n_orbits
     (36, 21)
     >>> atlas.histogram(), atlas.full_rank_fraction
     ({0: 1, 1: 6, 2: 15, 3: 14}, Fraction(7, 18))
@@ -470,11 +478,11 @@ def parameter_regions(
         widths,
         X,
         bias=bias,
-        max_seconds=max_seconds,
+        solver_seconds=solver_seconds,
         question_seconds=question_seconds,
         progress=progress,
     )
-    return Atlas(regions, ParameterSpace.read(widths, X, bias))
+    return Atlas(regions)
 
 
 def _spelled(words: Words) -> str:

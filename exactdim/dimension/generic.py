@@ -126,9 +126,14 @@ class Genericity:
         verdict = self.verdict
         if verdict is None:
             d, g = self.dimension, self.generic
+            advice = (
+                "the second is closed for small problems only"
+                if d.status == "proved"
+                else "proof='full' narrows the first"
+            )
             raise Undecided(
                 f"the rank is proved to lie in {d.lower}..{d.upper} and the generic rank in "
-                f"{g.lower}..{g.upper}, which decides nothing; proof='full' narrows the first",
+                f"{g.lower}..{g.upper}, which decides nothing; {advice}",
                 d.lower,
                 g.upper,
             )

@@ -73,7 +73,9 @@ class Identifiability:
             )
         if self.from_function:
             return f"{missing}, which for the whole function decides nothing"
-        return f"{missing}, but almost every network nearby has a larger rank: open"
+        if self.genericity is not None and self.genericity.verdict is False:
+            return f"{missing}, but almost every network nearby has a larger rank: open"
+        return f"{missing}, and whether that holds nearby is open"
 
     @property
     def _largest(self) -> int:

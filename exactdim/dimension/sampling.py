@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, Context, Decimal
 from fractions import Fraction
@@ -101,6 +102,35 @@ class SampledDimension:
     def expected_samples(self) -> Fraction | None:
         """Upper bound ``r* / chance`` of the mean number of draws until the rank is r*."""
         return Fraction(self.upper) / self.chance if self.chance else None
+
+    def samples_for(self, failure: Number) -> int:
+        """Return how many samples the bound asks for, to miss r* with at most a given probability.
+
+        Parameters
+        ----------
+        failure : Number
+            Between 0 and 1.
+
+        Returns
+        -------
+        int
+            The least n with ``P(Bin(n, chance) < r*) <= failure``. Fewer may do.
+
+        Raises
+        ------
+        InvalidInput
+            If the chance of a draw is not known, or `failure` is no probability.
+        """
+        limit = to_fraction(failure, where=" as failure")
+        if not 0 < limit <= 1:
+            raise InvalidInput(f"failure={failure} is no probability above 0")
+        if not self.chance:
+            raise InvalidInput("no bound of the chance of a draw is known; give a box as the law")
+        chance = _rounded_down(self.chance)
+        high = max(self.upper, 1)
+        while binomial_tail(high, chance, self.upper) > limit:
+            high *= 2
+        return bisect_left(range(high), -limit, key=lambda n: -binomial_tail(n, chance, self.upper))
 
     @cached_property
     def failure_probability(self) -> Fraction | None:

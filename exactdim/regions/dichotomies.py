@@ -187,7 +187,7 @@ def _arrangement(forms: QMatrix, budget: Budget) -> Iterator[tuple[Sequence[bool
 
 
 def _points_inside(regions: RegionComplex) -> list[Point]:
-    """Return a point inside each region of an arrangement: as `Region.interior_point`, but faster."""
+    """Return a point inside each region of an arrangement, faster than `Region.interior_point`."""
     # All regions together propose points, and certified signs tell which lie inside.
     found: list[Point | None] = [None] * len(regions)
     proposals = {region.index: region.near_middle() for region in regions}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement, product
 from math import comb
 
@@ -18,28 +19,15 @@ import numpy.typing as npt
 
 from exactdim.arith.rationals import ArrayLike
 from exactdim.errors import InvalidInput, Undecided
-from exactdim.regions.dichotomies import dichotomies
+from exactdim.nets.network import ReLUNetwork
+from exactdim.regions.dichotomies import Dichotomies, dichotomies
 from exactdim.regions.faces import BoolArray
 from exactdim.regions.jobs import Progress
-from exactdim.regions.realisability import (
-    Answer,
-    Beginning,
-    LowerLayers,
-    ParameterRealisation,
-    ParameterSpace,
-    Solver,
-    Verdict,
-    Words,
-)
+from exactdim.regions.parameter_space import LowerLayers, ParameterSpace, Verdict, Words
+from exactdim.regions.realisability import Answer, Beginning, ParameterRealisation
+from exactdim.regions.solver import Solver
 
-__all__ = [
-    "ParameterCount",
-    "ParameterRegions",
-    "count_parameter_regions",
-    "iter_parameter_regions",
-    "parameter_region_bound",
-    "sampled_patterns",
-]
+__all__ = ["ParameterCount", "ParameterRegions", "sampled_patterns"]
 
 QUESTION_SECONDS = 60.0
 """Time that the solver has for one question."""
@@ -49,181 +37,6 @@ MANTISSA, EXPONENT = 63, 7
 
 CHUNK = 1 << 14
 """Parameters that are drawn at a time."""
-
-
-class ParameterRegions:
-    """All activation patterns that parameters can give a batch, one of each orbit.
-
-    An iterable of `ParameterRealisation`, each "realised", or "unknown" if neither linear programs
-    nor the solver in the time that it had could tell. Impossible patterns are left out.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        ``(N_0, ..., N_L)``.
-    X : ArrayLike of shape (n, N_0)
-        Samples in rows.
-    bias : bool or sequence of bool
-        For all layers, or one per layer.
-    max_seconds : float, optional
-        After so much time the SMT solver is not asked any more. The linear part goes on.
-    question_seconds : float or None
-        Time that the solver has for one question.
-    progress : callable, optional
-        Called as ``progress(done, total, note)`` for the words of the first layer.
-
-    Raises
-    ------
-    InvalidInput
-        If the arguments make no network or no batch, or a time is not positive.
-    ShapeMismatch
-        If a sample does not have N_0 numbers.
-
-    Notes
-    -----
-    Source: arXiv 2402.08269; T2 and T39. The words of the first layer are any dichotomies of the
-    batch. Then layer by layer: parameters are kept for each pattern of the layers below, and words
-    that occur together above them are possible. Other words are decided as in
-    `realise_parameters`; with one or two units, or one hidden layer, that takes no solver.
-
-    Examples
-    --------
-    >>> regions = ParameterRegions((1, 2, 1), [[-1], [0], [2]])
-    >>> [" ".join(region.words[0]) for region in regions][:8]
-    ['000 000', '000 001', '000 011', '000 100', '000 110', '000 111', '001 001', '001 011']
-    >>> regions.solver_answers
-    {}
-    """
-
-    def __init__(
-        self,
-        widths: Sequence[int],
-        X: ArrayLike,
-        *,
-        bias: bool | Sequence[bool] = True,
-        max_seconds: float | None = None,
-        question_seconds: float | None = QUESTION_SECONDS,
-        progress: Progress | None = None,
-    ) -> None:
-        self._space = ParameterSpace.read(widths, X, bias)
-        self._solver = Solver(question_seconds, max_seconds)
-        self._progress = progress
-
-    @property
-    def solver_answers(self) -> dict[Verdict, int]:
-        """How often the SMT solver has given each verdict so far.
-
-        That no pattern is missing rests on its answers "impossible", and on linear programs.
-        """
-        return dict(self._solver.answers)
-
-    def __iter__(self) -> Iterator[ParameterRealisation]:
-        space = self._space
-        root = LowerLayers(space)
-        if not space.hidden_widths:
-            yield self._record((), Answer("realised", "linear program", root))
-            return
-        found = dichotomies(space.features(space.batch, 0))
-        root.units.update((word, found.units[[i]]) for i, word in enumerate(found.words))
-        yield from self._above(Beginning([root], self._solver), found.words)
-
-    def __repr__(self) -> str:
-        widths = "-".join(map(str, self._space.widths))
-        return f"<ParameterRegions of {widths} at {self._space.n_samples} samples>"
-
-    def _above(
-        self, beginning: Beginning, candidates: Sequence[str]
-    ) -> Iterator[ParameterRealisation]:
-        """Yield the patterns that begin so, with some of these words in the next layer."""
-        widths = self._space.hidden_widths
-        depth = len(beginning.words)
-        total = comb(len(candidates) + widths[depth] - 1, widths[depth])
-        for number, words in enumerate(combinations_with_replacement(candidates, widths[depth])):
-            if self._progress and not depth:
-                self._progress(number, total, " ".join(words))
-            answer = beginning.decide(words)
-            whole = (*beginning.words, words)
-            if answer.verdict == "impossible":
-                continue
-            if len(whole) == len(widths):
-                yield self._record(whole, answer)
-            elif answer.verdict == "unknown":
-                yield from self._open(whole)
-            else:
-                longer = beginning.above(words)
-                singly = (
-                    word
-                    for word in _all_words(self._space, whole)
-                    if longer.decide([word]).verdict != "impossible"
-                )
-                yield from self._above(longer, list(singly))
-
-    def _open(self, words: Words) -> Iterator[ParameterRealisation]:
-        """Yield the patterns that begin so, when that is open already."""
-        if len(words) == len(self._space.hidden_widths):
-            yield self._record(words, Answer("unknown", "smt"))
-            return
-        width = self._space.hidden_widths[len(words)]
-        for layer in combinations_with_replacement(_all_words(self._space, words), width):
-            yield from self._open((*words, layer))
-
-    def _record(self, words: Words, answer: Answer) -> ParameterRealisation:
-        space = self._space
-        return ParameterRealisation(space.widths, space.has_bias, space.batch, words, *answer)
-
-
-def iter_parameter_regions(
-    widths: Sequence[int],
-    X: ArrayLike,
-    *,
-    bias: bool | Sequence[bool] = True,
-    max_seconds: float | None = None,
-    question_seconds: float | None = QUESTION_SECONDS,
-    progress: Progress | None = None,
-) -> Iterator[ParameterRealisation]:
-    """Enumerate the activation patterns that parameters can give a batch, one of each orbit.
-
-    Parameters
-    ----------
-    widths : sequence of int
-    X : ArrayLike of shape (n, N_0)
-    bias : bool or sequence of bool
-    max_seconds : float, optional
-    question_seconds : float or None
-    progress : callable, optional
-        All as for `ParameterRegions`.
-
-    Returns
-    -------
-    iterator of ParameterRealisation
-        In lexicographic order, layer by layer; always the same.
-
-    Raises
-    ------
-    InvalidInput
-        As `ParameterRegions`.
-    ShapeMismatch
-        As `ParameterRegions`.
-
-    Examples
-    --------
-    >>> for region in iter_parameter_regions((1, 1, 1), [[-1], [1]]):
-    ...     print(region.words, region.witness.parameters())
-    (('00',),) QMatrix([['0', '-1', '1', '0']])
-    (('01',),) QMatrix([['2', '1', '1', '0']])
-    (('10',),) QMatrix([['-2', '-1', '1', '0']])
-    (('11',),) QMatrix([['0', '1', '1', '0']])
-    """
-    return iter(
-        ParameterRegions(
-            widths,
-            X,
-            bias=bias,
-            max_seconds=max_seconds,
-            question_seconds=question_seconds,
-            progress=progress,
-        )
-    )
 
 
 @dataclass(frozen=True)
@@ -260,131 +73,204 @@ class ParameterCount:
         return self.patterns
 
 
-def count_parameter_regions(
-    widths: Sequence[int],
-    X: ArrayLike,
-    *,
-    bias: bool | Sequence[bool] = True,
-    max_seconds: float | None = None,
-    question_seconds: float | None = QUESTION_SECONDS,
-    progress: Progress | None = None,
-) -> ParameterCount:
-    """Count the activation patterns that parameters can give a batch.
+class ParameterRegions:
+    """All activation patterns that parameters can give a batch, one of each orbit.
 
-    Parameters
-    ----------
-    widths : sequence of int
-    X : ArrayLike of shape (n, N_0)
-    bias : bool or sequence of bool
-    max_seconds : float, optional
-    question_seconds : float or None
-    progress : callable, optional
-        All as for `ParameterRegions`.
-
-    Returns
-    -------
-    ParameterCount
-
-    Raises
-    ------
-    InvalidInput
-        As `ParameterRegions`.
-    ShapeMismatch
-        As `ParameterRegions`.
-
-    Notes
-    -----
-    T39: one hidden layer of N units has C**N patterns in ``binom(C + N - 1, N)`` orbits, where C is
-    the number of dichotomies of the batch. Deeper networks are enumerated.
-
-    Examples
-    --------
-    >>> count_parameter_regions((1, 50, 1), [[-1], [0], [2]]).patterns == 6**50
-    True
-    >>> count_parameter_regions((1, 2, 2, 1), [[-1], [0], [2]])
-    ParameterCount(patterns=1760, orbits=559, open_patterns=0, open_orbits=0, solver_answers=0)
-    """
-    regions = ParameterRegions(
-        widths,
-        X,
-        bias=bias,
-        max_seconds=max_seconds,
-        question_seconds=question_seconds,
-        progress=progress,
-    )
-    space = ParameterSpace.read(widths, X, bias)
-    if len(space.hidden_widths) == 1:
-        (units,) = space.hidden_widths
-        number = len(dichotomies(space.features(space.batch, 0)))
-        return ParameterCount(number**units, comb(number + units - 1, units))
-    patterns = dict.fromkeys(("realised", "unknown"), 0)
-    orbits = dict(patterns)
-    for region in regions:
-        patterns[region.verdict] += region.multiplicity
-        orbits[region.verdict] += 1
-    return ParameterCount(
-        patterns["realised"],
-        orbits["realised"],
-        patterns["unknown"],
-        orbits["unknown"],
-        regions.solver_answers.get("impossible", 0),
-    )
-
-
-def parameter_region_bound(
-    widths: Sequence[int], X: ArrayLike, *, bias: bool | Sequence[bool] = True
-) -> int:
-    """Bound the number of activation patterns from above without enumerating them.
+    An iterable of `ParameterRealisation`, each "realised", or "unknown" if neither linear programs
+    nor the solver in the time that it had could tell. Impossible patterns are left out.
 
     Parameters
     ----------
     widths : sequence of int
         ``(N_0, ..., N_L)``.
     X : ArrayLike of shape (n, N_0)
+        Samples in rows.
     bias : bool or sequence of bool
-
-    Returns
-    -------
-    int
-        A product over hidden layers, of the numbers of patterns that a layer can have above one
-        pattern of the layers below. Exact for one hidden layer.
+        For all layers, or one per layer.
+    solver_seconds : float, optional
+        After so much time the SMT solver is not asked any more. The linear part goes on.
+    question_seconds : float or None
+        Time that the solver has for one question.
+    progress : callable, optional
+        Called as ``progress(done, total, note)`` for the words of the first layer.
 
     Raises
     ------
     InvalidInput
-        If the arguments make no network or no batch.
+        If the arguments make no network or no batch, or a time is not positive.
     ShapeMismatch
         If a sample does not have N_0 numbers.
 
     Notes
     -----
-    The first layer has C**N_1, where C is the number of dichotomies. On a pattern of the layers
-    below, the m = n N_l pre-activations of layer l are polynomials of degree l in the v parameters
-    so far. They have at most 2**m strict sign patterns and, if v <= m, at most (4 e l m / v)**v
-    (Warren, Lower bounds for approximation by nonlinear manifolds, 1968).
-    Cover's number of dichotomies in dimension N_{l-1} is no bound for a word of layer l: it holds
-    at fixed parameters of the layers below, and different parameters have different words.
+    Source: arXiv 2402.08269; T2 and T39. The words of the first layer are any dichotomies of the
+    batch. Then layer by layer: parameters are kept for each pattern of the layers below, and words
+    that occur together above them are possible. Other words are decided as in
+    `realise_parameters`; with one or two units, or one hidden layer, that takes no solver.
 
     Examples
     --------
-    >>> parameter_region_bound((1, 2, 2, 1), [[-1], [0], [2]])
-    2304
+    >>> regions = ParameterRegions((1, 2, 1), [[-1], [0], [2]])
+    >>> [" ".join(region.words[0]) for region in regions][:8]
+    ['000 000', '000 001', '000 011', '000 100', '000 110', '000 111', '001 001', '001 011']
+    >>> regions.solver_answers
+    {}
     """
-    space = ParameterSpace.read(widths, X, bias)
-    bound = 1
-    variables = 0
-    for layer, width in enumerate(space.hidden_widths):
-        variables += width * (space.widths[layer] + space.has_bias[layer])
-        if not layer:
-            bound *= len(dichotomies(space.features(space.batch, 0))) ** width
-            continue
-        forms = space.n_samples * width
-        signs = 1 << forms
-        if variables <= forms:  # e < 2.71829
-            numerator = 4 * 271829 * (layer + 1) * forms
-            signs = min(signs, numerator**variables // (100000 * variables) ** variables)
-        bound *= signs
-    return bound
+
+    def __init__(
+        self,
+        widths: Sequence[int] | ReLUNetwork,
+        X: ArrayLike,
+        *,
+        bias: bool | Sequence[bool] = True,
+        solver_seconds: float | None = None,
+        question_seconds: float | None = QUESTION_SECONDS,
+        progress: Progress | None = None,
+    ) -> None:
+        self.space = ParameterSpace.read(widths, X, bias)
+        self._solver = Solver(question_seconds, solver_seconds)
+        self._progress = progress
+
+    @property
+    def solver_answers(self) -> dict[Verdict, int]:
+        """How often the SMT solver has given each verdict so far.
+
+        That no pattern is missing rests on its answers "impossible", and on linear programs.
+        """
+        return dict(self._solver.answers)
+
+    def __iter__(self) -> Iterator[ParameterRealisation]:
+        space = self.space
+        root = LowerLayers(space)
+        if not space.hidden_widths:
+            yield self._record((), Answer("realised", "linear program", root))
+            return
+        found = self._dichotomies
+        root.units.update((word, found.units[[i]]) for i, word in enumerate(found.words))
+        yield from self._above(Beginning([root], self._solver), found.words)
+
+    def count(self) -> ParameterCount:
+        """Count the patterns, without enumerating them if there is one hidden layer.
+
+        Returns
+        -------
+        ParameterCount
+
+        Notes
+        -----
+        T39: one hidden layer of N units has C**N patterns in ``binom(C + N - 1, N)`` orbits, where
+        C is the number of dichotomies of the batch.
+
+        Examples
+        --------
+        >>> ParameterRegions((1, 50, 1), [[-1], [0], [2]]).count().patterns == 6**50
+        True
+        >>> ParameterRegions((1, 2, 2, 1), [[-1], [0], [2]]).count()
+        ParameterCount(patterns=1760, orbits=559, open_patterns=0, open_orbits=0, solver_answers=0)
+        """
+        if len(self.space.hidden_widths) == 1:
+            (units,) = self.space.hidden_widths
+            number = len(self._dichotomies)
+            return ParameterCount(number**units, comb(number + units - 1, units))
+        patterns = dict.fromkeys(("realised", "unknown"), 0)
+        orbits = dict(patterns)
+        for region in self:
+            patterns[region.verdict] += region.multiplicity
+            orbits[region.verdict] += 1
+        return ParameterCount(
+            patterns["realised"],
+            orbits["realised"],
+            patterns["unknown"],
+            orbits["unknown"],
+            self.solver_answers.get("impossible", 0),
+        )
+
+    def bound(self) -> int:
+        """Bound the number of patterns from above without enumerating them.
+
+        Returns
+        -------
+        int
+            A product over hidden layers, of the numbers of patterns that a layer can have above one
+            pattern of the layers below. Exact for one hidden layer.
+
+        Notes
+        -----
+        The first layer has C**N_1, where C is the number of dichotomies. On a pattern of the
+        layers below, the m = n N_l pre-activations of layer l are polynomials of degree l in the v
+        parameters so far. They have at most 2**m strict sign patterns and, if v <= m, at most
+        (4 e l m / v)**v (Warren, Lower bounds for approximation by nonlinear manifolds, 1968).
+        Cover's number of dichotomies in dimension N_{l-1} is no bound for a word of layer l: it
+        holds at fixed parameters of the layers below, and others have other words.
+
+        Examples
+        --------
+        >>> ParameterRegions((1, 2, 2, 1), [[-1], [0], [2]]).bound()
+        2304
+        """
+        space = self.space
+        bound = 1
+        variables = 0
+        for layer, width in enumerate(space.hidden_widths):
+            variables += width * (space.widths[layer] + space.has_bias[layer])
+            if not layer:
+                bound *= len(self._dichotomies) ** width
+                continue
+            forms = space.n_samples * width
+            signs = 1 << forms
+            if variables <= forms:  # e < 2.71829
+                numerator = 4 * 271829 * (layer + 1) * forms
+                signs = min(signs, numerator**variables // (100000 * variables) ** variables)
+            bound *= signs
+        return bound
+
+    @cached_property
+    def _dichotomies(self) -> Dichotomies:
+        return dichotomies(self.space.features(self.space.batch, 0))
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, self.space.widths))
+        return f"<ParameterRegions of {widths} at {self.space.n_samples} samples>"
+
+    def _above(
+        self, beginning: Beginning, candidates: Sequence[str]
+    ) -> Iterator[ParameterRealisation]:
+        """Yield the patterns that begin so, with some of these words in the next layer."""
+        widths = self.space.hidden_widths
+        depth = len(beginning.words)
+        total = comb(len(candidates) + widths[depth] - 1, widths[depth])
+        for number, words in enumerate(combinations_with_replacement(candidates, widths[depth])):
+            if self._progress and not depth:
+                self._progress(number, total, " ".join(words))
+            answer = beginning.decide(words)
+            whole = (*beginning.words, words)
+            if answer.verdict == "impossible":
+                continue
+            if len(whole) == len(widths):
+                yield self._record(whole, answer)
+            elif answer.verdict == "unknown":
+                yield from self._open(whole)
+            else:
+                longer = beginning.above(words)
+                singly = (
+                    word
+                    for word in _all_words(self.space, whole)
+                    if longer.decide([word]).verdict != "impossible"
+                )
+                yield from self._above(longer, list(singly))
+
+    def _open(self, words: Words) -> Iterator[ParameterRealisation]:
+        """Yield the patterns that begin so, when that is open already."""
+        if len(words) == len(self.space.hidden_widths):
+            yield self._record(words, Answer("unknown", "smt"))
+            return
+        width = self.space.hidden_widths[len(words)]
+        for layer in combinations_with_replacement(_all_words(self.space, words), width):
+            yield from self._open((*words, layer))
+
+    def _record(self, words: Words, answer: Answer) -> ParameterRealisation:
+        space = self.space
+        return ParameterRealisation(space.widths, space.has_bias, space.batch, words, *answer)
 
 
 def sampled_patterns(

@@ -12,244 +12,37 @@ checked exactly; that it finds nothing is its word, and the answer says so.
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import factorial, prod
-from typing import Any, Literal, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import Literal, NamedTuple
 
 from exactdim.arith.lp import interior_point
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike
-from exactdim.errors import InvalidInput, MissingDependency, ShapeMismatch, Undecided
-from exactdim.nets.network import ReLUNetwork, as_batch
-from exactdim.nets.patterns import ActivationPattern, activation_pattern
+from exactdim.errors import InvalidInput, ShapeMismatch, Undecided
+from exactdim.nets.network import ReLUNetwork
+from exactdim.nets.patterns import ActivationPattern, activation_pattern, masks_of
 from exactdim.nets.symbolic import formal_mask
 from exactdim.regions.faces import BoolArray
+from exactdim.regions.parameter_space import (
+    LowerLayers,
+    Method,
+    ParameterSpace,
+    Verdict,
+    Words,
+    fits,
+    require,
+)
+from exactdim.regions.solver import Solver
 
-__all__ = [
-    "Beginning",
-    "LowerLayers",
-    "Method",
-    "ParameterRealisation",
-    "ParameterSpace",
-    "Solver",
-    "Verdict",
-    "Words",
-    "realise_parameters",
-]
-
-Words: TypeAlias = tuple[tuple[str, ...], ...]
-"""For each hidden layer one word per unit, one letter per sample."""
-
-Verdict: TypeAlias = Literal["realised", "impossible", "unknown"]
-Method: TypeAlias = Literal["linear program", "smt"]
+__all__ = ["Answer", "Beginning", "ParameterRealisation", "realise_parameters"]
 
 EXCURSIONS = 12
 """Parameters of the lower layers that are tried before the solver is asked."""
-
-MOST_BITS = 1 << 14
-"""Bits to which a number of the solver is rounded before it is given up."""
-
-
-@dataclass(frozen=True, eq=False)
-class ParameterSpace:
-    """An architecture and a batch: what parameters are cut up by.
-
-    Attributes
-    ----------
-    widths : tuple of int
-        ``(N_0, ..., N_L)``.
-    has_bias : tuple of bool
-        One per layer.
-    batch : QMatrix of shape (n, N_0)
-    """
-
-    widths: tuple[int, ...]
-    has_bias: tuple[bool, ...]
-    batch: QMatrix
-
-    @classmethod
-    def read(
-        cls, widths: Sequence[int], X: ArrayLike, bias: bool | Sequence[bool] = True
-    ) -> ParameterSpace:
-        """Read widths, a batch, and one flag for the biases or one per layer.
-
-        Parameters
-        ----------
-        widths : sequence of int
-        X : ArrayLike of shape (n, N_0)
-        bias : bool or sequence of bool
-
-        Returns
-        -------
-        ParameterSpace
-
-        Raises
-        ------
-        InvalidInput
-            If widths and flags make no network, or the batch is empty.
-        ShapeMismatch
-            If a sample does not have N_0 numbers.
-        """
-        net = ReLUNetwork.random(widths, seed=0, bias=bias)
-        return cls(net.widths, net.has_bias, as_batch(X, net.widths[0]))
-
-    @property
-    def n_samples(self) -> int:
-        """Number n of samples."""
-        return self.batch.shape[0]
-
-    @property
-    def n_hidden(self) -> int:
-        """Number H of hidden units."""
-        return sum(self.widths[1:-1])
-
-    @property
-    def hidden_widths(self) -> tuple[int, ...]:
-        """``(N_1, ..., N_{L-1})``."""
-        return self.widths[1:-1]
-
-    def features(self, h: QMatrix, layer: int) -> QMatrix:
-        """Return what a layer multiplies its parameters with: h, and ones if it has a bias."""
-        if not self.has_bias[layer]:
-            return h
-        n = h.shape[0]
-        return QMatrix.hstack([h, QMatrix.from_integers([1] * n, 1, (n, 1))])
-
-    def free(self, words: Words) -> tuple[int, ...]:
-        """List the samples at which the layer above the given ones is not identically zero."""
-        n, layer = self.n_samples, len(words)
-        if self.has_bias[layer]:
-            return tuple(range(n))
-        if not layer:
-            return tuple(i for i in range(n) if not self.batch[[i]].is_zero())
-        return tuple(i for i in range(n) if any(word[i] == "1" for word in words[-1]))
-
-
-@dataclass(frozen=True, eq=False)
-class LowerLayers:
-    """Parameters of the first hidden layers, with the words that they are to have.
-
-    Attributes
-    ----------
-    space : ParameterSpace
-    words : tuple of tuples of str
-    layers : tuple of QMatrix of shape (N_l, N_{l-1} + 1), or (N_l, N_{l-1}) without bias
-        One row per unit: the weights, then the bias.
-    method : str
-        How they were found.
-    units : dict of str to QMatrix of shape (1, k) or None
-        What is known of the words of the next layer: a unit that has it.
-    """
-
-    space: ParameterSpace
-    words: Words = ()
-    layers: tuple[QMatrix, ...] = ()
-    method: Method = "linear program"
-    units: dict[str, QMatrix | None] = field(default_factory=dict)
-
-    @cached_property
-    def _forward(self) -> tuple[tuple[QMatrix, ...], QMatrix]:
-        """The pre-activations, with the words as masks, and the features of the next layer."""
-        inputs = self.space.features(self.space.batch, 0)
-        values: list[QMatrix] = []
-        for layer, (units, words) in enumerate(zip(self.layers, self.words, strict=True)):
-            z = inputs @ units.T
-            values.append(z)
-            mask = np.array([[letter == "1" for letter in word] for word in words], np.bool_).T
-            inputs = self.space.features(z.masked(mask), layer + 1)
-        return tuple(values), inputs
-
-    @property
-    def features(self) -> QMatrix:
-        """What the next layer multiplies its parameters with, one row per sample."""
-        return self._forward[1]
-
-    @cached_property
-    def free(self) -> tuple[int, ...]:
-        """The samples at which the next layer is not identically zero."""
-        return self.space.free(self.words)
-
-    def are_right(self) -> bool:
-        """Compute exactly whether every unit has its word."""
-        for layer, (z, words) in enumerate(zip(self._forward[0], self.words, strict=True)):
-            free = set(self.space.free(self.words[:layer]))
-            values = z.numerators()
-            for i in range(self.space.n_samples):
-                for k, word in enumerate(words):
-                    value = values[i * len(words) + k]
-                    on = word[i] == "1"
-                    if (value <= 0 if on else value >= 0) and (on or value or i in free):
-                        return False
-        return True
-
-    def unit(self, word: str) -> QMatrix | None:
-        """Find a unit of the next layer that has a word, by one exact linear program."""
-        if word not in self.units:
-            self.units[word] = self._program(word)
-        return self.units[word]
-
-    def _program(self, word: str) -> QMatrix | None:
-        if not _fits(word, self.free):
-            return None
-        off = [i for i in self.free if word[i] == "0"]
-        on = [i for i in self.free if word[i] == "1"]
-        system = QMatrix.vstack([self.features[on], -self.features[off]])
-        found = interior_point(system, QMatrix.zeros(len(self.free), 1)).point
-        return None if found is None else found.T
-
-    def make(self, words: Iterable[str]) -> bool:
-        """Whether the next layer can have units with all these words."""
-        return all(self.unit(word) is not None for word in words)
-
-    def extended(self, words: Sequence[str]) -> LowerLayers:
-        """Add a layer with these words, which it can have."""
-        units = [unit for unit in map(self.unit, words) if unit is not None]
-        return LowerLayers(
-            self.space,
-            (*self.words, tuple(words)),
-            (*self.layers, QMatrix.vstack(units)),
-            self.method,
-        )
-
-    def moved(self, rng: random.Random, layer: int) -> LowerLayers:
-        """Move a layer along a random line, to a random place where all words are the same."""
-        shape = self.layers[layer].shape
-        numbers = [rng.randint(-8, 8) for _ in range(shape[0] * shape[1])]
-        step = QMatrix.from_integers(numbers, 1, shape)
-        there = self._with(layer, self.layers[layer] + step)
-        low: list[Fraction] = []
-        high: list[Fraction] = []
-        # On one pattern, pre-activations are affine in the parameters of a layer (T3).
-        for z, w in zip(self._forward[0], there._forward[0], strict=True):
-            changes = (w - z).tolist()
-            for row, slopes in zip(z.tolist(), changes, strict=True):
-                for value, slope in zip(row, slopes, strict=True):
-                    if slope:
-                        (low if value * slope > 0 else high).append(-value / slope)
-        return self._with(layer, self.layers[layer] + step * _between(low, high, rng))
-
-    def network(self, last: Sequence[int]) -> ReLUNetwork:
-        """Put a last layer on top: per output its weights, then its bias if there is one."""
-        widths, has_bias = self.space.widths, self.space.has_bias
-        top = QMatrix.from_integers(last, 1, (widths[-1], widths[-2] + has_bias[-1]))
-        weights: list[QMatrix] = []
-        biases: list[QMatrix | None] = []
-        for units, inputs, biased in zip((*self.layers, top), widths, has_bias, strict=False):
-            weights.append(units[:, range(inputs)])
-            biases.append(units[:, [inputs]].T if biased else None)
-        return ReLUNetwork(weights, biases)
-
-    def _with(self, layer: int, units: QMatrix) -> LowerLayers:
-        layers = (*self.layers[:layer], units, *self.layers[layer + 1 :])
-        return replace(self, layers=layers, units={})
 
 
 class Answer(NamedTuple):
@@ -290,7 +83,7 @@ class Beginning:
             root = self.lowers[0]
             verdict: Verdict = "realised" if root.make(words) else "impossible"
             return Answer(verdict, "linear program", root if verdict == "realised" else None)
-        if not all(_fits(word, self.free) for word in words):
+        if not all(fits(word, self.free) for word in words):
             return Answer("impossible", "linear program")
         return self._decide(frozenset(map(self._representative, words)))
 
@@ -343,7 +136,7 @@ class Beginning:
         """Decide words of the second layer by linear programs."""
         for units in _linear_choices(self._root(1), self.words[0], self.free, words):
             lower = LowerLayers(self.space, self.words, (units,))
-            _require(lower.are_right() and lower.make(words))
+            require(lower.are_right() and lower.make(words))
             self.lowers.append(lower)
             return Answer("realised", "linear program", lower)
         return Answer("impossible", "linear program")
@@ -392,175 +185,8 @@ class Beginning:
             lower = starts[number % len(starts)]
             for _ in range(3 * len(lower.layers)):
                 lower = lower.moved(rng, rng.randrange(len(lower.layers)))
-            _require(lower.are_right())
+            require(lower.are_right())
             self.lowers.append(lower)
-
-
-class Solver:
-    """The SMT solver z3, asked about polynomial inequalities over the reals.
-
-    Parameters
-    ----------
-    question_seconds : float or None
-        Time for one question.
-    max_seconds : float or None
-        Time from now on; afterwards no question is asked any more.
-
-    Attributes
-    ----------
-    answers : Counter
-        How often it gave each verdict.
-
-    Notes
-    -----
-    z3 decides nonlinear real arithmetic by a conflict-driven search over the cells of a cylindrical
-    algebraic decomposition (Jovanovic and de Moura, Solving Non-linear Arithmetic, IJCAR 2012).
-    """
-
-    def __init__(
-        self, question_seconds: float | None = None, max_seconds: float | None = None
-    ) -> None:
-        for name, seconds in (("question", question_seconds), ("max", max_seconds)):
-            if seconds is not None and not seconds > 0:
-                raise InvalidInput(f"{name}_seconds={seconds} must be positive")
-        self.question_seconds = question_seconds
-        self.deadline = None if max_seconds is None else time.monotonic() + max_seconds
-        self.answers: Counter[Verdict] = Counter()
-
-    def decide(
-        self, space: ParameterSpace, words: Words, *, whole: bool = False
-    ) -> tuple[Verdict, LowerLayers | None]:
-        """Decide whether a pattern, or the beginning of one, is possible.
-
-        Parameters
-        ----------
-        space : ParameterSpace
-        words : tuple of tuples of str
-        whole : bool
-            Whether to put every inequality to the solver, also those that do not matter.
-
-        Returns
-        -------
-        verdict : str
-        lower : LowerLayers or None
-            Below the last of these layers, which can have its words there; checked exactly.
-
-        Raises
-        ------
-        MissingDependency
-            If z3 is needed and not installed.
-        """
-        verdict, lower = self._ask(_System(space, words, whole))
-        self.answers[verdict] += 1
-        return verdict, lower
-
-    def _ask(self, system: _System) -> tuple[Verdict, LowerLayers | None]:
-        seconds = self._seconds()
-        if seconds is not None and seconds <= 0:
-            return "unknown", None
-        solver = system.solver()
-        if seconds is not None:
-            solver.set("timeout", max(1, int(1000 * min(seconds, 1e6))))
-        answer = str(solver.check())
-        if answer == "unsat":
-            return "impossible", None
-        if answer == "sat":
-            lower = system.lower(solver.model())
-            return ("unknown", None) if lower is None else ("realised", lower)
-        if "interrupted" in solver.reason_unknown():  # z3 keeps Ctrl-C to itself
-            raise KeyboardInterrupt
-        return "unknown", None
-
-    def _seconds(self) -> float | None:
-        """Return how long the next question may take."""
-        limits = [] if self.question_seconds is None else [self.question_seconds]
-        if self.deadline is not None:
-            limits.append(self.deadline - time.monotonic())
-        return min(limits, default=None)
-
-
-class _System:
-    """The inequalities that parameters with given words satisfy, for z3."""
-
-    def __init__(self, space: ParameterSpace, words: Words, whole: bool) -> None:
-        self.z3 = _load_z3()
-        self.context = self.z3.Context()
-        self.space, self.words, self.whole = space, words, whole
-        self.symbols: dict[tuple[int, int], list[Any]] = {}  # by layer and unit
-
-    def solver(self) -> Any:
-        """Return a solver that knows all inequalities; the same method and seed every time."""
-        z3, context = self.z3, self.context
-        nlsat = z3.With(z3.Tactic("qfnra-nlsat", ctx=context), seed=0)
-        solver = z3.Then(z3.Tactic("simplify", ctx=context), nlsat, ctx=context).solver()
-        solver.add(*self._conditions())
-        return solver
-
-    def lower(self, model: Any) -> LowerLayers | None:
-        """Round a model to short numbers that have the words, of all layers but the last."""
-        values = {
-            place: [model.eval(symbol, model_completion=True) for symbol in symbols]
-            for place, symbols in self.symbols.items()
-        }
-        below, bits = self.words[:-1], 8
-        while bits <= MOST_BITS:
-            layers = tuple(
-                QMatrix.vstack([
-                    QMatrix([[_number(value, bits) for value in values[layer, k]]])
-                    if (layer, k) in values
-                    else self._off(layer, word)
-                    for k, word in enumerate(words)
-                ])
-                for layer, words in enumerate(below)
-            )
-            lower = LowerLayers(self.space, below, layers, "smt")
-            if lower.are_right() and lower.make(self.words[-1]):
-                return lower
-            bits *= 2
-        return None
-
-    def _off(self, layer: int, word: str) -> QMatrix:
-        """Return a unit that is never on."""
-        if layer:
-            columns = self._columns(layer)
-            return QMatrix.from_integers([-1] * columns, 1, (1, columns))
-        unit = LowerLayers(self.space).unit(word)
-        assert unit is not None  # words of the first layer are dichotomies
-        return unit
-
-    def _columns(self, layer: int) -> int:
-        return self.space.widths[layer] + self.space.has_bias[layer]
-
-    def _conditions(self) -> Iterator[Any]:
-        """Yield one inequality per unit and sample, except where there is none."""
-        z3, context = self.z3, self.context
-        inputs = [
-            [z3.Q(x.numerator, x.denominator, ctx=context) if x else None for x in row]
-            for row in self.space.batch.tolist()
-        ]
-        for layer, words in enumerate(self.words):
-            free = set(self.space.free(self.words[:layer]))
-            outputs: list[list[Any]] = [[None] * len(words) for _ in inputs]
-            for k, word in enumerate(words):
-                if not self.whole and "1" not in word:
-                    continue  # a unit that is never on bears on no other, and there is one
-                names = [f"w{layer}_{k}_{j}" for j in range(self._columns(layer))]
-                symbols = [z3.Real(name, ctx=context) for name in names]
-                self.symbols[layer, k] = symbols
-                for i, letter in enumerate(word):
-                    z = self._preactivation(symbols, inputs[i], layer)
-                    if letter == "1":
-                        yield z > 0
-                        outputs[i][k] = z
-                    elif i in free:
-                        yield z < 0
-            inputs = outputs
-
-    def _preactivation(self, symbols: Sequence[Any], row: Sequence[Any], layer: int) -> Any:
-        terms = [s * x for s, x in zip(symbols, row, strict=False) if x is not None]
-        if self.space.has_bias[layer]:
-            terms.append(symbols[-1])
-        return self.z3.Sum(terms) if terms else self.z3.RealVal(0, ctx=self.context)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -594,8 +220,8 @@ class ParameterRealisation:
     @cached_property
     def pattern(self) -> ActivationPattern:
         """The pattern as a mask of shape (n, H), cut into layers."""
-        letters = [[letter == "1" for letter in word] for layer in self.words for word in layer]
-        mask = np.array(letters, np.bool_).reshape(len(letters), self.batch.shape[0]).T
+        words = [word for layer in self.words for word in layer]
+        mask = masks_of(words).reshape(len(words), self.batch.shape[0]).T
         return formal_mask(mask, mask.shape, self.widths)
 
     @cached_property
@@ -608,7 +234,7 @@ class ParameterRealisation:
             return None
         last = [1] * self.widths[-2] + [0] * self.has_bias[-1]
         net = self.hidden_layers.network(last * self.widths[-1])
-        _require(activation_pattern(net, self.batch) == self.pattern)
+        require(activation_pattern(net, self.batch) == self.pattern)
         return net
 
     @cached_property
@@ -750,11 +376,6 @@ def _words(mask: BoolArray) -> tuple[str, ...]:
     return tuple("".join("01"[bit] for bit in column) for column in mask.T.tolist())
 
 
-def _fits(word: str, free: Sequence[int]) -> bool:
-    """Whether a word is off wherever a pre-activation is identically zero."""
-    return word.count("1") == sum(word[i] == "1" for i in free)
-
-
 def _are_linear(lower: Sequence[str], words: Collection[str]) -> bool:
     """Whether words of the second layer above words of the first are a linear question."""
     return len(words) == 1 or sum("1" in word for word in lower) <= 1
@@ -818,39 +439,3 @@ def _into_cone(vector: QMatrix, inside: QMatrix, root: LowerLayers) -> QMatrix:
 
 def _sign(letter: str) -> int:
     return 1 if letter == "1" else -1
-
-
-def _between(low: Sequence[Fraction], high: Sequence[Fraction], rng: random.Random) -> Fraction:
-    """Return a short random number above all of some numbers and below all of others."""
-    reach = Fraction(2) ** rng.randint(-2, 5)
-    start = max(low) if low else (min(high) if high else 0) - reach
-    end = min(high) if high else start + reach
-    size = (end - start).numerator.bit_length() - (end - start).denominator.bit_length()
-    grid = Fraction(2) ** (size - 7)  # at most a sixty-fourth of the way
-    return round((start + (end - start) * Fraction(rng.randint(1, 15), 16)) / grid) * grid
-
-
-def _number(value: Any, bits: int) -> Fraction:
-    """Round a number of z3 to so many bits."""
-    if not hasattr(value, "numerator_as_long"):
-        value = value.approx(bits // 3)
-    exact = Fraction(value.numerator_as_long(), value.denominator_as_long())
-    if not exact:
-        return exact
-    grid = Fraction(2) ** (exact.numerator.bit_length() - exact.denominator.bit_length() - bits)
-    return round(exact / grid) * grid
-
-
-def _load_z3() -> Any:
-    try:
-        import z3
-    except ImportError:
-        raise MissingDependency(
-            "this pattern needs an SMT solver: pip install 'exactdim[smt]'"
-        ) from None
-    return z3
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise AssertionError("parameters do not have the words that they were made for")
