@@ -209,3 +209,13 @@ def test_errors():
     with pytest.raises(errors.ShapeMismatch):
         ed.parameter_regions((2, 2, 1), [[1]])
     assert repr(atlas) == "<Atlas of 1-2-1 for 2 samples>"
+
+
+def test_a_network_in_an_undecided_region():
+    X = [[0, 0], [1, 0], [0, 1], [2, 3]]
+    undecided = ed.parameter_regions((2, 2, 2, 1), X, solver_seconds=1e-9)
+    words = {found.words for found in undecided.undecided}
+    region = next(r for r in ed.parameter_regions((2, 2, 2, 1), X) if r.words in words)
+    with pytest.raises(errors.Undecided):
+        undecided.region_of(region.witness)
+    assert undecided.histogram(partial=True)

@@ -83,6 +83,7 @@ def test_repeated_opposite_and_zero_samples():
     assert check(QMatrix([[0, 0]])).words == ("0",)
     assert check(QMatrix([[0, 0, 0], [0, 0, 0]])).words == ("00",)
     assert check(QMatrix.zeros(2, 0)).words == ("00",)
+    assert check(QMatrix.zeros(0, 2)).words == ("",)
 
 
 @given(st.data())

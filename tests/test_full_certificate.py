@@ -500,3 +500,13 @@ def test_files_and_the_checker_alone(tmp_path, width_one):
     done = run("-I", "-S", copied, path)
     assert done.returncode == 2
     assert "region_checker.py, which is not there" in done.stderr
+
+
+def test_vectors_with_long_denominators_are_rejected_at_once():
+    """Their common multiple alone would take minutes."""
+    data = opened(ed.full_dimension(ed.ReLUNetwork([[[1], [1]], [[1, -1]]], [[0, 0], [0]])))
+    long = {str(i): f"1/0x{'1' * 9000}{i:x}" for i in range(7)}
+    data["witness"]["upper"]["vectors"][-1] = {"entries": long}
+    verdict = check(data)
+    assert not verdict
+    assert "clear it" in verdict.reason

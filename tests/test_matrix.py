@@ -10,6 +10,7 @@ from networks import entries, matrices
 
 import exactdim as ed
 from exactdim import QMatrix, errors
+from exactdim.arith.primes import descending_primes
 
 
 @given(matrices())
@@ -150,3 +151,21 @@ def test_numeric_rank_issues_of_other_libraries():
 def test_every_matrix_can_be_displayed():
     assert repr(QMatrix([[10**5000]])) == "<QMatrix of shape (1, 1), rational entries>"
     assert repr(QMatrix([["1/2", 3]])) == "QMatrix([['1/2', '3']])"
+
+
+@pytest.mark.parametrize(
+    "index", [[True, False, True], np.array([True, False, True]), [1.5], "a", 1.5, None, ...]
+)
+def test_masks_and_other_things_are_no_index(index):
+    matrix = QMatrix([[1, 2], [3, 4], [5, 6]])
+    with pytest.raises(errors.InvalidInput, match="no index"):
+        matrix[index]
+    with pytest.raises(errors.InvalidInput, match="no index"):
+        matrix[:, index]
+
+
+def test_independent_rows():
+    p = next(descending_primes())  # the first prime that is tried
+    for rows, rank in (([[p, 0], [1, 0], [0, 1]], 2), ([[1, 2], [2, 4]], 1), ([[0]], 0)):
+        chosen = QMatrix(rows).independent_rows()
+        assert QMatrix(rows)[chosen].rank() == len(chosen) == rank

@@ -602,7 +602,7 @@ def test_what_is_refused():
 
     other = ed.activation_regions(BEND, (0, 2))
     plane = ed.ReLUNetwork.random((2, 2, 1), seed=0)
-    refused("n=0 samples", BEND, (0, 1), 0)
+    refused("n=0 is no number of samples", BEND, (0, 1), 0)
     refused("no uniform law on", BEND, None, 3)
     refused("no uniform law on", BEND, ed.Domain.polytope([[1]], [0]), 3)
     refused("is no box", plane, ed.Domain.polytope([[-1, 0], [0, -1], [1, 1]], [0, 0, 1]), 3)
@@ -652,3 +652,18 @@ def test_how_many_samples_takes_a_probability_and_a_known_law():
     unknown = sample_dimension(BEND, lambda rng, n: [[rng.random()] for _ in range(n)], 3, seed=1)
     with pytest.raises(errors.InvalidInput, match="give a box"):
         unknown.samples_for("1/2")
+
+
+def test_long_probabilities_are_rounded_up():
+    for n in (3, 200, 2000):
+        exact = sampling._tail(n, Fraction(12345, 2**20 + 7), 3)
+        rounded = sampling._rounded_up(*exact)
+        assert Fraction(*exact) <= rounded <= Fraction(*exact) * (1 + Fraction(1, 2**62))
+    assert sampling._rounded_up(0, 1) == 0
+    assert "1.048e-1366" in repr(sample_dimension(BEND, (0, 1), 30_000, seed=1))
+
+
+@pytest.mark.parametrize("n", [1.5, True, "3", 0])
+def test_the_number_of_samples_is_a_positive_integer(n):
+    with pytest.raises(errors.InvalidInput, match="number of samples"):
+        sample_dimension(BEND, (0, 1), n)

@@ -17,7 +17,7 @@ from flint import fmpq_mat, fmpz_mat
 
 from exactdim.arith import manyprimes, modular
 from exactdim.arith.primes import descending_primes
-from exactdim.arith.rationals import ArrayLike, Number, integer_matrix, to_fraction
+from exactdim.arith.rationals import ArrayLike, Number, integer_matrix, is_whole, to_fraction
 from exactdim.errors import InvalidInput, ShapeMismatch
 
 __all__ = ["QMatrix", "kernel", "matrix_rank"]
@@ -412,7 +412,7 @@ class QMatrix:
         return manyprimes.proved_rank(self)
 
     def independent_rows(self) -> list[int]:
-        """Choose rows that form a basis of the row space, early rows first.
+        """Choose rows that form a basis of the row space, early rows rather than late ones.
 
         Returns
         -------
@@ -580,10 +580,11 @@ def _lowest_terms(
 def _positions(index: Index, length: int) -> list[int]:
     if isinstance(index, slice):
         return list(range(length))[index]
-    picked = [index] if isinstance(index, int | np.integer) else list(index)
+    picked: Any = [index] if is_whole(index) else index
+    if not hasattr(picked, "__len__") or not all(is_whole(k) for k in picked):
+        raise InvalidInput(f"{index!r:.60} is no index; give an int, a slice or a list of ints")
     out = []
-    for x in picked:
-        k = int(x)
+    for k in map(int, picked):
         if not -length <= k < length:
             raise IndexError(f"index {k} is out of range for a length of {length}")
         out.append(k % length)

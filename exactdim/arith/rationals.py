@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from exactdim.errors import InvalidInput, NotFinite, ShapeMismatch
 
-__all__ = ["ArrayLike", "FloatArray", "IntMatrix", "Number", "integer_matrix", "to_fraction"]
+__all__ = [
+    "ArrayLike",
+    "FloatArray",
+    "IntMatrix",
+    "Number",
+    "integer_matrix",
+    "is_whole",
+    "to_fraction",
+]
 
 Number: TypeAlias = "int | float | str | Fraction | Rational | np.generic"
 """What counts as one exact number: int, float, Fraction, ``"2/3"``, ``"0.1"``, a numpy scalar."""
@@ -279,3 +287,17 @@ def _dyadic(a: npt.NDArray[np.floating[Any]], name: str) -> tuple[list[int], int
         return (integer << left).tolist(), 1 << -shift
     shifted = zip(integer.tolist(), left.tolist(), strict=True)
     return [x << k for x, k in shifted], 1 << -shift
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is an integer, of Python or numpy, and no boolean.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -270,12 +270,16 @@ class Atlas:
             If the network is of another architecture.
         OnKink
             If it lies on the boundary between regions.
+        Undecided
+            If it lies in a region that the atlas leaves undecided.
         """
         network = as_network(net)
         if (network.widths, network.has_bias) != (self.space.widths, self.space.has_bias):
             raise InvalidInput(f"{network!r} is not of the architecture of {self!r}")
         layers = activation_pattern(network, self.space.batch).layers
         words = tuple(tuple(sorted(words_of(layer.T))) for layer in layers)
+        if words not in self._by_words:
+            self._require_decided()
         return self._by_words[words]
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import random
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from exactdim.arith.matrix import QMatrix
-from exactdim.arith.rationals import Number, to_fraction
+from exactdim.arith.rationals import Number, is_whole, to_fraction
 from exactdim.dimension.full import decisive_set
 from exactdim.dimension.laws import Distribution, Law, as_law, lost_to_the_grid
 from exactdim.dimension.line import LineFailure
@@ -26,6 +25,9 @@ from exactdim.regions.complex import RegionComplex, activation_regions
 from exactdim.regions.domain import Domain
 
 __all__ = ["SampledDimension", "binomial_tail", "sample_dimension"]
+
+LONG_BITS = 1 << 14
+"""Bits of a denominator up to which a probability is given exactly."""
 
 SHORT_BITS = 64
 """Significant bits to which a long probability is rounded down before powers of it are taken."""
@@ -96,7 +98,7 @@ class SampledDimension:
         """
         if self.chance is None:
             return None
-        return binomial_tail(self.n, _rounded_down(self.chance), self.upper)
+        return _rounded_up(*_tail(self.n, _rounded_down(self.chance), self.upper))
 
     @property
     def expected_samples(self) -> Fraction | None:
@@ -127,10 +129,15 @@ class SampledDimension:
         if not self.chance:
             raise InvalidInput("no bound of the chance of a draw is known; give a box as the law")
         chance = _rounded_down(self.chance)
+
+        def enough(n: int) -> bool:
+            tail, whole = _tail(n, chance, self.upper)
+            return tail * limit.denominator <= limit.numerator * whole
+
         high = max(self.upper, 1)
-        while binomial_tail(high, chance, self.upper) > limit:
+        while not enough(high):
             high *= 2
-        return bisect_left(range(high), -limit, key=lambda n: -binomial_tail(n, chance, self.upper))
+        return bisect_left(range(high), True, key=enough)
 
     @cached_property
     def failure_probability(self) -> Fraction | None:
@@ -167,7 +174,7 @@ class SampledDimension:
         else:
             text += f"full dimension in {self.full.lower}..{self.full.upper}"
         if self.failure_bound is not None:
-            text += f", missed with probability at most {_rounded_up(self.failure_bound)}"
+            text += f", missed with probability at most {_spelled_up(self.failure_bound)}"
             if self.law == "function" or self.regions is None:
                 text += f" if the masses are at least {self.smallest_mass}, as said"
         return f"SampledDimension({text})"
@@ -249,9 +256,9 @@ def sample_dimension(
     """
     net = as_network(net)
     law = as_law(distribution, net.widths[0])
-    count = operator.index(n)
-    if count < 1:
-        raise InvalidInput(f"n={n} samples; give 1 or more")
+    if not is_whole(n) or n < 1:
+        raise InvalidInput(f"n={n} is no number of samples; give 1 or more")
+    count = int(n)
     mass = None if smallest_mass is None else to_fraction(smallest_mass, where=" as smallest_mass")
     if mass is not None and not 0 < mass <= 1:
         raise InvalidInput(f"smallest_mass={mass} is no probability above 0")
@@ -368,17 +375,30 @@ def binomial_tail(n: int, p: Fraction, r: int) -> Fraction:
     >>> binomial_tail(3, Fraction(1, 2), 2)
     Fraction(1, 2)
     """
+    return Fraction(*_tail(n, p, r))
+
+
+def _tail(n: int, p: Fraction, r: int) -> tuple[int, int]:
+    """Return numerator and denominator of the tail, not in lowest terms."""
     if r > n:
-        return Fraction(1)
+        return 1, 1
     success, total = p.numerator, p.denominator
     failure = total - success
     if r <= 0 or not failure:
-        return Fraction(0)
+        return 0, 1
     term = tail = failure**n
     for k in range(1, r):
         term = term * ((n - k + 1) * success) // (k * failure)  # exact: C(n, k) s^k f^(n - k)
         tail += term
-    return Fraction(tail, total**n)
+    return tail, total**n
+
+
+def _rounded_up(numerator: int, denominator: int) -> Fraction:
+    """Return a fraction, or if its numbers are very long one a little above it with short ones."""
+    if denominator.bit_length() <= LONG_BITS:
+        return Fraction(numerator, denominator)
+    shift = denominator.bit_length() - numerator.bit_length() + SHORT_BITS
+    return Fraction(-((-numerator << shift) // denominator), 1 << shift)
 
 
 def _rounded_down(p: Fraction) -> Fraction:
@@ -389,7 +409,7 @@ def _rounded_down(p: Fraction) -> Fraction:
     return Fraction((p.numerator << bits) // p.denominator, 1 << bits)
 
 
-def _rounded_up(p: Fraction) -> str:
+def _spelled_up(p: Fraction) -> str:
     up = Context(prec=4, rounding=ROUND_CEILING, Emin=MIN_EMIN, Emax=MAX_EMAX)
     return str(up.divide(Decimal(p.numerator), Decimal(p.denominator))).lower()
 

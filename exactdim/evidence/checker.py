@@ -37,6 +37,8 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 MAX_BYTES = 64 * 2**20
 MAX_RANK = 1500
 MAX_BITS = 2**32  # of one matrix over its common denominator: half a gibibyte
+MAX_DENOMINATOR_BITS = 2**17  # of one vector: a hundredth of a second for their common multiple
+MAX_VECTOR_BITS = 2**25  # of one vector over its common denominator
 P61 = 2**61 - 1
 KINDS = ("jacobian-rank", "rank-at-least", "full-dimension")
 REGION_KINDS = (  # region_checker.py checks these
@@ -685,6 +687,9 @@ def check_independent(vectors: list[dict[int, int]], what: str) -> None:
 def sparse_vector(item: Any, size: int, where: str) -> dict[int, int]:
     """Read a vector ``{"5": "2/3", ...}`` as integers, up to a positive factor."""
     sparse = sparse_numbers(item, size, where)
+    bits = sum(d.bit_length() for _, d in sparse.values() if d > 1)
+    if bits > MAX_DENOMINATOR_BITS or bits * len(sparse) > MAX_VECTOR_BITS:
+        reject(f"{where} has a common denominator of perhaps {bits} bits: too long, clear it")
     den = math.lcm(*(d for _, d in sparse.values()))
     return {c: n * (den // d) for c, (n, d) in sparse.items()}
 

@@ -140,7 +140,7 @@ def dichotomies(
         masks[:, nonzero] = np.vstack([half, ~half])
         inserted = QMatrix.identity(k)[columns]
         units = QMatrix.vstack([points @ inserted, -points @ inserted])
-    order = np.lexsort(masks.T[::-1])
+    order = np.lexsort(masks.T[::-1]) if n else np.arange(1)
     masks = masks[order]
     masks.setflags(write=False)
     return Dichotomies(features, masks, units[order.tolist()])

@@ -17,7 +17,7 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from exactdim.arith.rationals import ArrayLike
+from exactdim.arith.rationals import ArrayLike, is_whole
 from exactdim.errors import InvalidInput, Undecided
 from exactdim.nets.network import ReLUNetwork
 from exactdim.regions.dichotomies import Dichotomies, dichotomies
@@ -318,8 +318,8 @@ def sampled_patterns(
     [[False, False], [False, True], [True, False], [True, True]]
     """
     space = ParameterSpace.read(widths, X, bias)
-    if n_points < 0:
-        raise InvalidInput(f"n_points={n_points} is negative")
+    if not is_whole(n_points) or n_points < 0:
+        raise InvalidInput(f"n_points={n_points} is no number of points; give 0 or more")
     rng = np.random.default_rng(seed)
     bits = space.n_samples * space.n_hidden
     seen = np.zeros((0, (bits + 7) // 8), np.uint8)

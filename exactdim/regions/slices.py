@@ -126,7 +126,8 @@ class ParameterSlice:
         Returns
         -------
         RegionComplex
-            Of `network`.
+            Of `network`. A unit that is zero on all of a region counts as off there; the networks
+            there lie on a kink then, and have no Jacobian.
 
         Raises
         ------
