@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from exactdim.arith.matrix import kernel as kernel
     from exactdim.arith.matrix import matrix_rank as matrix_rank
     from exactdim.dimension.atlas import Atlas as Atlas
+    from exactdim.dimension.atlas import AtlasRegion as AtlasRegion
     from exactdim.dimension.atlas import parameter_regions as parameter_regions
     from exactdim.dimension.bounds import dimension_bounds as dimension_bounds
+    from exactdim.dimension.full import FullDimension as FullDimension
     from exactdim.dimension.full import full_dimension as full_dimension
+    from exactdim.dimension.generic import Genericity as Genericity
     from exactdim.dimension.generic import generic_dimension as generic_dimension
     from exactdim.dimension.generic import is_generic as is_generic
+    from exactdim.dimension.identifiability import Identifiability as Identifiability
     from exactdim.dimension.identifiability import identifiability as identifiability
     from exactdim.dimension.local import local_dimension as local_dimension
     from exactdim.dimension.result import Dimension as Dimension
+    from exactdim.dimension.sampling import SampledDimension as SampledDimension
     from exactdim.dimension.sampling import sample_dimension as sample_dimension
     from exactdim.evidence.certificate import Certificate as Certificate
     from exactdim.evidence.certificate import verify as verify
@@ -49,21 +54,30 @@ if TYPE_CHECKING:
     from exactdim.regions.equality import max_difference as max_difference
     from exactdim.regions.equality import same_function as same_function
     from exactdim.regions.programs import realise as realise
+    from exactdim.regions.realisability import ParameterRealisation as ParameterRealisation
     from exactdim.regions.realisability import realise_parameters as realise_parameters
     from exactdim.regions.region import Region as Region
+    from exactdim.regions.slices import ParameterSlice as ParameterSlice
     from exactdim.regions.slices import parameter_slice as parameter_slice
     from exactdim.testing.invariance import check_invariance as check_invariance
 
 _HOMES = {
     "Atlas": "dimension.atlas",
+    "AtlasRegion": "dimension.atlas",
     "Certificate": "evidence.certificate",
     "Dimension": "dimension.result",
     "Domain": "regions.domain",
+    "FullDimension": "dimension.full",
+    "Genericity": "dimension.generic",
+    "Identifiability": "dimension.identifiability",
     "LocalDimensionMonitor": "monitor",
+    "ParameterRealisation": "regions.realisability",
+    "ParameterSlice": "regions.slices",
     "QMatrix": "arith.matrix",
     "ReLUNetwork": "nets.network",
     "Region": "regions.region",
     "RegionComplex": "regions.complex",
+    "SampledDimension": "dimension.sampling",
     "Symmetry": "nets.symmetry",
     "activation_operator": "nets.paths",
     "activation_pattern": "nets.patterns",
