@@ -49,7 +49,7 @@ def orbit_of(mask, hidden):
 
 def check_witness(region):
     layers = oracles.layers_of(region.witness)
-    X = region.batch.tolist()
+    X = region.space.batch.tolist()
     assert not any(oracles.kinked(layers, x) for x in X)
     rows = [[z > 0 for layer in oracles.forward(layers, x)[1] for z in layer] for x in X]
     mask = np.array(rows, bool)

@@ -54,10 +54,10 @@ def check(found, X, mask, verdict, method=None):
     assert method is None or found.method == method
     assert bool(found) == (verdict == "realised")
     assert np.array_equal(found.pattern.mask, mask)
-    assert [len(layer) for layer in found.words] == list(found.widths[1:-1])
+    assert [len(layer) for layer in found.words] == list(found.space.widths[1:-1])
     if verdict == "realised":
-        assert found.witness.widths == found.widths
-        assert found.witness.has_bias == found.has_bias
+        assert found.witness.widths == found.space.widths
+        assert found.witness.has_bias == found.space.has_bias
         assert not found.witness.weights[-1].is_zero()
         assert np.array_equal(mask_of(found.witness, QMatrix(X).tolist()), mask)
     else:
@@ -85,7 +85,7 @@ def test_samples_that_a_pattern_has_dropped_are_left_out():
     X = [[-1], [0], [2]]
     pattern = ed.activation_pattern(net, X, on_kink="drop")
     found = realise_parameters((1, 1, 1), X, pattern)
-    assert found.batch == QMatrix([[-1], [2]])
+    assert found.space.batch == QMatrix([[-1], [2]])
     check(found, [[-1], [2]], columns("01"), "realised")
 
 

@@ -269,8 +269,7 @@ class ParameterRegions:
             yield from self._open((*words, layer))
 
     def _record(self, words: Words, answer: Answer) -> ParameterRealisation:
-        space = self.space
-        return ParameterRealisation(space.widths, space.has_bias, space.batch, words, *answer)
+        return ParameterRealisation(self.space, words, *answer)
 
 
 def sampled_patterns(

@@ -195,11 +195,8 @@ class ParameterRealisation:
 
     Attributes
     ----------
-    widths : tuple of int
-        ``(N_0, ..., N_L)``.
-    has_bias : tuple of bool
-        One per layer.
-    batch : QMatrix of shape (n, N_0)
+    space : ParameterSpace
+        Widths, biases and the batch.
     words : tuple of tuples of str
         For each hidden layer one word per unit, one letter per sample.
     verdict : {"realised", "impossible", "unknown"}
@@ -209,9 +206,7 @@ class ParameterRealisation:
         one is proved by exact linear programs, or rests on the word of the SMT solver.
     """
 
-    widths: tuple[int, ...]
-    has_bias: tuple[bool, ...]
-    batch: QMatrix
+    space: ParameterSpace
     words: Words
     verdict: Verdict
     method: Method
@@ -221,8 +216,8 @@ class ParameterRealisation:
     def pattern(self) -> ActivationPattern:
         """The pattern as a mask of shape (n, H), cut into layers."""
         words = [word for layer in self.words for word in layer]
-        mask = masks_of(words).reshape(len(words), self.batch.shape[0]).T
-        return formal_mask(mask, mask.shape, self.widths)
+        mask = masks_of(words).reshape(len(words), self.space.n_samples).T
+        return formal_mask(mask, mask.shape, self.space.widths)
 
     @cached_property
     def witness(self) -> ReLUNetwork | None:
@@ -232,9 +227,10 @@ class ParameterRealisation:
         """
         if self.hidden_layers is None:
             return None
-        last = [1] * self.widths[-2] + [0] * self.has_bias[-1]
-        net = self.hidden_layers.network(last * self.widths[-1])
-        require(activation_pattern(net, self.batch) == self.pattern)
+        widths = self.space.widths
+        last = [1] * widths[-2] + [0] * self.space.has_bias[-1]
+        net = self.hidden_layers.network(last * widths[-1])
+        require(activation_pattern(net, self.space.batch) == self.pattern)
         return net
 
     @cached_property
@@ -349,15 +345,7 @@ def realise_parameters(
         answer = _decided(space, words, solver)
     else:
         raise InvalidInput(f"method={method!r} is unknown; choose 'auto' or 'smt'")
-    return ParameterRealisation(
-        space.widths,
-        space.has_bias,
-        space.batch,
-        words,
-        answer.verdict,
-        answer.method,
-        answer.lower,
-    )
+    return ParameterRealisation(space, words, *answer)
 
 
 def _decided(space: ParameterSpace, words: Words, solver: Solver) -> Answer:
