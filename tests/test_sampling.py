@@ -620,8 +620,6 @@ def test_what_is_refused():
     refused("are in a flat", plane, lambda r, n: [[0, 0]] * n, 2, regions=flat)
     zero = ed.ReLUNetwork([[[1], [0]], [[1, 1]]], [[0, 0], [0]])
     refused("unit 1 of layer 0 is identically", zero, (-1, 1), 2, error=errors.OnKink)
-    with pytest.raises(TypeError):
-        sample_dimension(BEND, (0, 1), 2.5)
 
 
 def test_limits_leave_the_largest_dimension_open():
