@@ -256,13 +256,15 @@ def print_atlas(atlas: Atlas) -> None:
         f"can have fill {atlas.image_dimension} of {rows} dimensions"
     )
     if atlas.believed:
-        write(f"{plural(atlas.believed, 'pattern')} left out on the word of the SMT solver")
+        write(f"what is not listed rests on {plural(atlas.believed, 'answer')} of the SMT solver")
 
 
 def print_partial_atlas(atlas: Atlas) -> None:
     """Print what is known of an atlas in which patterns are undecided."""
     known = atlas.histogram(partial=True)
-    write(f"at least {plural(sum(known.values()), 'region')}, {len(atlas.undecided)} patterns open")
+    write(
+        f"at least {plural(sum(known.values()), 'region')}, {plural(len(atlas.undecided), 'pattern')} open"
+    )
     for rank, count in known.items():
         write(f"  rank {rank}: at least {count}")
 
@@ -285,7 +287,7 @@ def atlas_json(atlas: Atlas) -> dict[str, Any]:
         "histogram": {str(rank): count for rank, count in atlas.histogram().items()},
         "full_rank_fraction": str(atlas.full_rank_fraction),
         "image_dimension": atlas.image_dimension,
-        "left_out_by_smt_solver": atlas.believed,
+        "answers_of_smt_solver": atlas.believed,
     }
 
 

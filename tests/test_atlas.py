@@ -218,4 +218,15 @@ def test_a_network_in_an_undecided_region():
     region = next(r for r in ed.parameter_regions((2, 2, 2, 1), X) if r.words in words)
     with pytest.raises(errors.Undecided):
         undecided.region_of(region.witness)
-    assert undecided.histogram(partial=True)
+    with pytest.raises(errors.Undecided):
+        undecided.histogram()
+
+
+def test_what_rests_on_the_solver_is_counted_before_it_is_listed():
+    X = [[0, 0], [1, 0], [0, 1], [2, 3]]
+    atlas = ed.parameter_regions((2, 2, 2, 1), X)
+    assert atlas.believed == 6
+    assert not atlas.undecided
+    assert sum(1 for _ in atlas) == atlas.n_orbits == 9979
+    assert atlas.believed == 6
+    assert ed.parameter_regions((2, 2, 1), X).believed == 0

@@ -134,8 +134,8 @@ class AtlasRegion:
 class Atlas:
     """All activation regions of parameter space for a batch. Made by `parameter_regions`.
 
-    Iterating yields one `AtlasRegion` per orbit under reordering the units, computed on the way;
-    what was decided once is not asked again.
+    Iterating yields one `AtlasRegion` per orbit under reordering the units, computed on the way; no
+    question is put to the solver twice.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class Atlas:
     def undecided(self) -> tuple[ParameterRealisation, ...]:
         """The patterns of which it is open whether any parameters have them; listed nowhere else.
 
-        None if there is one hidden layer, or no limit was set on the solver's time.
+        Empty if there is one hidden layer. All patterns are gone through.
         """
         if len(self.space.widths) == 3:
             return ()
@@ -195,11 +195,13 @@ class Atlas:
 
     @property
     def believed(self) -> int:
-        """How many times a pattern was left out on the word of the SMT solver, so far.
+        """How many questions the SMT solver answered with "impossible"; it is taken at its word.
 
-        Everything listed is proved by a network; with 0 it is proved as well that nothing is
-        missing. One hidden layer never needs the solver.
+        Everything listed is proved by a network. With 0, and nothing undecided, it is proved as
+        well that nothing is missing. One hidden layer never needs the solver. All patterns are
+        gone through.
         """
+        _ = self.undecided
         return self.regions.solver_answers.get("impossible", 0)
 
     def histogram(self, *, partial: bool = False) -> dict[int, int]:
