@@ -262,9 +262,8 @@ def print_atlas(atlas: Atlas) -> None:
 def print_partial_atlas(atlas: Atlas) -> None:
     """Print what is known of an atlas in which patterns are undecided."""
     known = atlas.histogram(partial=True)
-    write(
-        f"at least {plural(sum(known.values()), 'region')}, {plural(len(atlas.undecided), 'pattern')} open"
-    )
+    regions, patterns = sum(known.values()), len(atlas.undecided)
+    write(f"at least {plural(regions, 'region')}, {plural(patterns, 'pattern')} open")
     for rank, count in known.items():
         write(f"  rank {rank}: at least {count}")
 
