@@ -23,9 +23,11 @@ from exactdim.dimension.bounds import Bound
 from exactdim.dimension.lower import LowerEnd
 from exactdim.dimension.result import Dimension
 from exactdim.evidence.certificate import Certificate
+from exactdim.evidence.spelling import plural
 from exactdim.numeric import RECIPES, CrosscheckReport
 from exactdim.regions.complex import RegionComplex
 from exactdim.regions.equality import Comparison
+from exactdim.regions.parameter_space import spelled
 
 
 def print_dimension(d: Dimension) -> None:
@@ -211,11 +213,6 @@ def print_json(
     write(json.dumps(report))
 
 
-def plural(n: int, noun: str) -> str:
-    """Return a number with a noun in the right form."""
-    return f"{n} {noun}" + ("" if n == 1 else "s")
-
-
 def print_regions(found: RegionComplex, linear: int | None) -> None:
     """Print what was found about activation regions."""
     write(f"{plural(len(found), 'activation region')} in {found.domain}")
@@ -274,7 +271,7 @@ def partial_atlas_json(atlas: Atlas) -> dict[str, Any]:
     return {
         "regions_at_least": sum(known.values()),
         "histogram_at_least": {str(rank): count for rank, count in known.items()},
-        "undecided": [" | ".join(" ".join(layer) for layer in x.words) for x in atlas.undecided],
+        "undecided": [spelled(x.words) for x in atlas.undecided],
     }
 
 

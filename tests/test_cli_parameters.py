@@ -92,6 +92,16 @@ def test_an_atlas_with_open_patterns_is_reported_as_such(capsys, batch, monkeypa
     assert (result["regions_at_least"], result["undecided"]) == (35, ["000 000"])
 
 
+def test_what_rests_on_the_solver_is_not_called_proved(capsys, batch, monkeypatch):
+    """As if the solver had ruled something out; tests/test_atlas.py has a case where it does."""
+    monkeypatch.setattr(Atlas, "believed", 2)
+    assert run("atlas", "2,2,1", batch, "--no-bias", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["result"]["answers_of_smt_solver"]) == ("smt", 2)
+    assert run("atlas", "2,2,1", batch, "--no-bias") == 0
+    assert "rests on 2 answers of the SMT solver" in capsys.readouterr().out
+
+
 def test_full_in_words_and_certificate(capsys, net, tmp_path):
     file = tmp_path / "full.json"
     assert run("full", net, "--out", file) == 0

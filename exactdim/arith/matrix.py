@@ -148,6 +148,20 @@ class QMatrix:
         return cls._make(fmpz_mat(rows, columns), 1)
 
     @classmethod
+    def ones(cls, rows: int, columns: int) -> QMatrix:
+        """Return a matrix of ones.
+
+        Parameters
+        ----------
+        rows, columns : int
+
+        Returns
+        -------
+        QMatrix
+        """
+        return cls.from_integers([1] * (rows * columns), 1, (rows, columns))
+
+    @classmethod
     def hstack(cls, blocks: Iterable[QMatrix]) -> QMatrix:
         """Put matrices with equally many rows side by side.
 

@@ -19,6 +19,7 @@ from exactdim.dimension.atlas import Atlas, parameter_regions
 from exactdim.dimension.full import full_dimension
 from exactdim.dimension.local import ProofEffort
 from exactdim.errors import InvalidInput
+from exactdim.evidence.spelling import plural
 from exactdim.nets.formats import read_batch, read_network
 from exactdim.nets.jacobian import Head
 from exactdim.report import (
@@ -26,7 +27,6 @@ from exactdim.report import (
     dimension_json,
     note,
     partial_atlas_json,
-    plural,
     print_atlas,
     print_dimension,
     print_json,

@@ -9,6 +9,7 @@ from typing import Literal
 from exactdim.cli.common import DISAGREES, OK, JsonFlag, QuietFlag, app, check_writable
 from exactdim.cli.where import Flag, How, Where
 from exactdim.errors import InvalidInput
+from exactdim.evidence.spelling import plural
 from exactdim.nets.formats import read_network
 from exactdim.regions.complex import activation_regions, count_regions
 from exactdim.regions.equality import same_function
@@ -16,7 +17,6 @@ from exactdim.regions.graph import write_graph
 from exactdim.report import (
     comparison_json,
     note,
-    plural,
     print_json,
     print_regions,
     regions_json,

@@ -30,8 +30,8 @@ from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import ActivationPattern, activation_pattern, masks_of, words_of
 from exactdim.regions.dichotomies import parallel_rows
 from exactdim.regions.graph import write_graphml
-from exactdim.regions.parameter_space import Words
-from exactdim.regions.parameters import QUESTION_SECONDS, ParameterRegions
+from exactdim.regions.parameter_space import Words, spelled
+from exactdim.regions.parameters import QUESTION_SECONDS, ParameterCount, ParameterRegions
 from exactdim.regions.realisability import ParameterRealisation
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class AtlasRegion:
             yield layers.network([rng.choice([-1, 1]) * rng.randint(1, 999) for _ in range(size)])
 
     def __repr__(self) -> str:
-        return f"<AtlasRegion {_spelled(self.words)}, {self.multiplicity}-fold>"
+        return f"<AtlasRegion {spelled(self.words)}, {self.multiplicity}-fold>"
 
 
 class Atlas:
@@ -152,29 +152,27 @@ class Atlas:
         return (AtlasRegion(self, found) for found in self.regions if found.verdict == "realised")
 
     @cached_property
+    def _count(self) -> ParameterCount:
+        """All patterns gone through once; without that if there is one hidden layer."""
+        return self.regions.count()
+
+    @property
     def undecided(self) -> tuple[ParameterRealisation, ...]:
         """The patterns of which it is open whether any parameters have them; listed nowhere else.
 
         Empty if there is one hidden layer. All patterns are gone through.
         """
-        if len(self.space.widths) == 3:
-            return ()
-        return tuple(found for found in self.regions if found.verdict == "unknown")
+        return self._count.undecided
 
     @property
     def n_orbits(self) -> int:
         """Number of regions up to the order of units."""
-        return self._sizes[0]
+        return self._count.orbits
 
     @property
     def n_regions(self) -> int:
         """Number of regions, every order of the units counted."""
-        return self._sizes[1]
-
-    @cached_property
-    def _sizes(self) -> tuple[int, int]:
-        count = self.regions.count()
-        return count.orbits, int(count)
+        return int(self._count)
 
     @cached_property
     def _histogram(self) -> dict[int, int]:
@@ -201,8 +199,7 @@ class Atlas:
         well that nothing is missing. One hidden layer never needs the solver. All patterns are
         gone through.
         """
-        _ = self.undecided
-        return self.regions.solver_answers.get("impossible", 0)
+        return self._count.solver_answers
 
     def histogram(self, *, partial: bool = False) -> dict[int, int]:
         """Count the regions of each generic rank.
@@ -410,10 +407,10 @@ class Atlas:
         plain = networkx.Graph()
         graph = self.graph()
         for words, data in graph.nodes(data=True):
-            plain.add_node(_spelled(words), **data)
+            plain.add_node(spelled(words), **data)
         for left, right, data in graph.edges(data=True):
             samples = " ".join(map(str, data["samples"]))
-            plain.add_edge(_spelled(left), _spelled(right), layer=data["layer"], samples=samples)
+            plain.add_edge(spelled(left), spelled(right), layer=data["layer"], samples=samples)
         write_graphml(plain, path)
 
     def __repr__(self) -> str:
@@ -489,10 +486,6 @@ def parameter_regions(
         progress=progress,
     )
     return Atlas(regions)
-
-
-def _spelled(words: Words) -> str:
-    return " | ".join(" ".join(layer) for layer in words)
 
 
 def _flipped(word: str, samples: Sequence[int]) -> str:

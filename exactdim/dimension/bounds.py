@@ -180,8 +180,7 @@ class StructuralBounds:
             groups.setdefault(self._pattern_words[i], []).append(i)
         points = self.factors.batch
         if any(self.net.has_bias):
-            n = points.shape[0]
-            points = QMatrix.hstack([points, QMatrix.from_integers([1] * n, 1, (n, 1))])
+            points = QMatrix.hstack([points, QMatrix.ones(points.shape[0], 1)])
         total = sum(points[group].rank() for group in groups.values())
         return Bound(
             "affine-pieces",

@@ -13,10 +13,10 @@ from exactdim.dimension.lower import LowerEnd, complete_minor
 from exactdim.errors import CertificateError, Undecided
 from exactdim.evidence.certificate import Certificate
 from exactdim.evidence.recheck import content_digest
-from exactdim.evidence.spelling import inputs_of, layers_of
+from exactdim.evidence.spelling import inputs_of, layers_of, plural
 from exactdim.nets.jacobian import Head, JacobianFactors
 from exactdim.nets.network import ReLUNetwork
-from exactdim.nets.patterns import ActivationPattern
+from exactdim.nets.patterns import ActivationPattern, words_of
 
 __all__ = ["Dimension", "Evidence", "Status", "check_ends"]
 
@@ -225,9 +225,9 @@ class Dimension:
         else:
             what += f", {self.status}"
         if self.formal:
-            what += f"; formal, {_count(len(self.evidence.pattern.kinks), 'kink')} counted as off"
+            what += f"; formal, {plural(len(self.evidence.pattern.kinks), 'kink')} counted as off"
         if self.evidence.pattern.dropped:
-            what += f"; {_count(len(self.evidence.pattern.dropped), 'sample')} on kinks dropped"
+            what += f"; {plural(len(self.evidence.pattern.dropped), 'sample')} on kinks dropped"
         if self.evidence.generic:
             what += "; at almost every parameter of the pattern"
         if self.evidence.stopped and self.status != "proved":
@@ -258,15 +258,8 @@ def _named(path: str | os.PathLike[str], contents: list[Any]) -> dict[str, str]:
     return {"file": Path(path).as_posix(), "sha256": content_digest(contents)}
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
 def _pattern_strings(pattern: ActivationPattern) -> list[list[str]]:
     """Per kept sample and hidden layer, a word of 0 and 1."""
-    words = [
-        ["".join("1" if bit else "0" for bit in row) for row in layer.tolist()]
-        for layer in pattern.layers
-    ]
+    words = [words_of(layer) for layer in pattern.layers]
     n = pattern.n_samples - len(pattern.dropped)
     return [[layer[i] for layer in words] for i in range(n)]

@@ -18,6 +18,7 @@ from exactdim.dimension.line import LineFailure
 from exactdim.dimension.local import ProofEffort, local_dimension
 from exactdim.dimension.result import Dimension
 from exactdim.errors import BudgetExceeded, InvalidInput, OnKink, TooLarge
+from exactdim.evidence.spelling import plural
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import Head
 from exactdim.nets.network import ReLUNetwork
@@ -166,7 +167,7 @@ class SampledDimension:
         return LineFailure(e.net, e.head, self.regions, self.full.value).failure(self.n)
 
     def __repr__(self) -> str:
-        text = f"{self.dimension}, at {_count(self.n, 'sample')}; "
+        text = f"{self.dimension}, at {plural(self.n, 'sample')}; "
         if self.full is None:
             text += f"full dimension at most {self.upper}"
         elif self.full.lower == self.full.upper:
@@ -412,7 +413,3 @@ def _rounded_down(p: Fraction) -> Fraction:
 def _spelled_up(p: Fraction) -> str:
     up = Context(prec=4, rounding=ROUND_CEILING, Emin=MIN_EMIN, Emax=MAX_EMAX)
     return str(up.divide(Decimal(p.numerator), Decimal(p.denominator))).lower()
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -67,7 +67,7 @@ class ShallowRanks:
     def __init__(self, features: QMatrix, n_outputs: int, output_bias: bool) -> None:
         self.features = features
         self.n_outputs = n_outputs
-        self.ones = QMatrix.from_integers([1] * features.shape[0], 1, (features.shape[0], 1))
+        self.ones = QMatrix.ones(features.shape[0], 1)
         self.output_bias = output_bias
         self._kept: dict[str, tuple[QMatrix, int]] = {}
 

@@ -1,4 +1,4 @@
-"""How numbers, networks and batches are written in certificates."""
+"""How numbers, networks and batches are written, in certificates first of all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from exactdim.arith.matrix import QMatrix
 from exactdim.nets.network import ReLUNetwork
 
-__all__ = ["inputs_of", "layers_of", "rational", "rationals", "spell"]
+__all__ = ["inputs_of", "layers_of", "plural", "rational", "rationals", "spell"]
 
 LONGEST_DECIMAL = 4000
 """Digits beyond which numbers are written in hexadecimal (Python refuses longer decimals)."""
@@ -87,6 +87,22 @@ def spell(vector: Mapping[int, int]) -> dict[str, str]:
     dict of str to str
     """
     return {str(j): _integer(x) for j, x in vector.items()}
+
+
+def plural(n: int, noun: str) -> str:
+    """Return a number with a noun in the right form.
+
+    Parameters
+    ----------
+    n : int
+    noun : str
+        In the singular.
+
+    Returns
+    -------
+    str
+    """
+    return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
 def _integer(x: int) -> str:

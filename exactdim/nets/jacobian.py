@@ -98,7 +98,7 @@ class JacobianFactors:
     def features(self) -> tuple[QMatrix, ...]:
         """Input of each layer, shape (n, N_l), with a last column of ones if it has a bias."""
         n = self.batch.shape[0]
-        ones = QMatrix.from_integers([1] * n, 1, (n, 1))
+        ones = QMatrix.ones(n, 1)
         h, out = self.batch, []
         for layer in range(self.net.depth):
             has_bias = self.net.biases[layer] is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -236,7 +237,7 @@ class ReLUNetwork:
         bias = self.biases[layer]
         if bias is None:
             return z
-        ones = QMatrix.from_integers([1] * h.shape[0], 1, (h.shape[0], 1))
+        ones = QMatrix.ones(h.shape[0], 1)
         return z + ones @ bias
 
     @cached_property
@@ -382,6 +383,22 @@ class ReLUNetwork:
         return (
             f"<ReLUNetwork {'-'.join(map(str, self.widths))}: {self.n_parameters} parameters{note}>"
         )
+
+
+def are_widths(source: object) -> bool:
+    """Return whether something is a sequence of integers, such as ``(N_0, ..., N_L)``.
+
+    Parameters
+    ----------
+    source : object
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(source, Sequence | np.ndarray) and all(
+        isinstance(width, Integral) for width in source
+    )
 
 
 def as_batch(X: ArrayLike, n_inputs: int) -> QMatrix:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from exactdim.errors import InvalidInput, ShapeMismatch
 from exactdim.nets.formal import Forward, ParameterName, fixed_by_symmetry, forward, parameter_names
 from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.jacobian import JacobianFactors
-from exactdim.nets.network import ReLUNetwork, as_batch
+from exactdim.nets.network import ReLUNetwork, are_widths, as_batch
 from exactdim.nets.patterns import ActivationPattern, KinkChoice, activation_pattern
 from exactdim.nets.polynomials import Polynomial, generic_rank, load_sympy
 from exactdim.nets.rank_drop import Expression, RankDropLocus
@@ -365,7 +364,7 @@ def symbolic(
     [  W2_1_1, W2_1_1,   W1_1_1 + b1_1, 1],
     [2*W2_1_1, W2_1_1, 2*W1_1_1 + b1_1, 1]])
     """
-    if _are_widths(net_or_widths):
+    if are_widths(net_or_widths):
         net = ReLUNetwork.random(net_or_widths, seed=0, bias=True if bias is None else bias)
         if pattern is None:
             raise InvalidInput("widths alone have no activation pattern; give the mask as well")
@@ -389,12 +388,6 @@ def symbolic(
 def _display(environment: str, lines: Sequence[str]) -> str:
     body = " \\\\\n".join(lines)
     return f"\\begin{{{environment}}}\n{body}\n\\end{{{environment}}}"
-
-
-def _are_widths(source: object) -> bool:
-    return isinstance(source, Sequence | np.ndarray) and all(
-        isinstance(width, Integral) for width in source
-    )
 
 
 def formal_mask(

@@ -278,7 +278,7 @@ class Domain:
         """
         if self.directions is None or self.origin is None:
             return points
-        ones = QMatrix.from_integers([1] * points.shape[0], 1, (points.shape[0], 1))
+        ones = QMatrix.ones(points.shape[0], 1)
         return ones @ self.origin + points @ self.directions
 
     def restrict(self, net: ReLUNetwork) -> ReLUNetwork:

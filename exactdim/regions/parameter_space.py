@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,10 +18,19 @@ from exactdim.arith.lp import interior_point
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike
 from exactdim.errors import InvalidInput
-from exactdim.nets.network import ReLUNetwork, as_batch
+from exactdim.nets.network import ReLUNetwork, are_widths, as_batch
 from exactdim.nets.patterns import masks_of
 
-__all__ = ["LowerLayers", "Method", "ParameterSpace", "Verdict", "Words", "fits", "require"]
+__all__ = [
+    "LowerLayers",
+    "Method",
+    "ParameterSpace",
+    "Verdict",
+    "Words",
+    "fits",
+    "require",
+    "spelled",
+]
 
 Words: TypeAlias = tuple[tuple[str, ...], ...]
 """For each hidden layer one word per unit, one letter per sample."""
@@ -97,8 +105,7 @@ class ParameterSpace:
         """Return what a layer multiplies its parameters with: h, and ones if it has a bias."""
         if not self.has_bias[layer]:
             return h
-        n = h.shape[0]
-        return QMatrix.hstack([h, QMatrix.from_integers([1] * n, 1, (n, 1))])
+        return QMatrix.hstack([h, QMatrix.ones(h.shape[0], 1)])
 
     def free(self, words: Words) -> tuple[int, ...]:
         """List the samples at which the layer above the given ones is not identically zero."""
@@ -229,10 +236,13 @@ class LowerLayers:
         return replace(self, layers=layers, units={})
 
 
+def spelled(words: Words) -> str:
+    """Write the words of all layers in one line."""
+    return " | ".join(" ".join(layer) for layer in words)
+
+
 def _check(widths: Any, bias: Any) -> None:
-    if not isinstance(widths, Sequence | np.ndarray) or not all(
-        isinstance(width, Integral) for width in widths
-    ):
+    if not are_widths(widths):
         raise InvalidInput(f"{widths!r} are no widths; give integers (N_0, ..., N_L)")
     if isinstance(bias, str) or not isinstance(bias, bool | np.bool_ | Sequence):
         raise InvalidInput(f"bias={bias!r} is no flag; give True, False or one flag per layer")

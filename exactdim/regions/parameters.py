@@ -9,7 +9,7 @@ each layer in order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations_with_replacement, product
 from math import comb
@@ -53,6 +53,8 @@ class ParameterCount:
         Those that could not be decided.
     solver_answers : int
         "Impossible" as the SMT solver says, on which the upper end rests.
+    undecided : tuple of ParameterRealisation
+        The open orbits themselves.
     """
 
     patterns: int
@@ -60,6 +62,7 @@ class ParameterCount:
     open_patterns: int = 0
     open_orbits: int = 0
     solver_answers: int = 0
+    undecided: tuple[ParameterRealisation, ...] = field(default=(), repr=False)
 
     def __int__(self) -> int:
         if self.open_patterns:
@@ -174,15 +177,19 @@ class ParameterRegions:
             return ParameterCount(number**units, comb(number + units - 1, units))
         patterns = dict.fromkeys(("realised", "unknown"), 0)
         orbits = dict(patterns)
+        undecided = []
         for region in self:
             patterns[region.verdict] += region.multiplicity
             orbits[region.verdict] += 1
+            if region.verdict == "unknown":
+                undecided.append(region)
         return ParameterCount(
             patterns["realised"],
             orbits["realised"],
             patterns["unknown"],
             orbits["unknown"],
             self.solver_answers.get("impossible", 0),
+            tuple(undecided),
         )
 
     def bound(self) -> int:

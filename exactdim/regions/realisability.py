@@ -25,9 +25,8 @@ from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import ArrayLike
 from exactdim.errors import InvalidInput, ShapeMismatch, Undecided
 from exactdim.nets.network import ReLUNetwork
-from exactdim.nets.patterns import ActivationPattern, activation_pattern, masks_of
+from exactdim.nets.patterns import ActivationPattern, activation_pattern, masks_of, words_of
 from exactdim.nets.symbolic import formal_mask
-from exactdim.regions.faces import BoolArray
 from exactdim.regions.parameter_space import (
     LowerLayers,
     Method,
@@ -36,6 +35,7 @@ from exactdim.regions.parameter_space import (
     Words,
     fits,
     require,
+    spelled,
 )
 from exactdim.regions.solver import Solver
 
@@ -251,19 +251,15 @@ class ParameterRealisation:
     def __bool__(self) -> bool:
         if self.verdict == "unknown":
             raise Undecided(
-                f"whether the pattern {self._spelled} is possible is open: the time was over. "
-                "Allow more max_seconds",
+                f"whether the pattern {spelled(self.words)} is possible is open: the time was "
+                "over. Allow more max_seconds",
                 0,
                 1,
             )
         return self.verdict == "realised"
 
-    @property
-    def _spelled(self) -> str:
-        return " | ".join(" ".join(layer) for layer in self.words)
-
     def __repr__(self) -> str:
-        return f"ParameterRealisation({self._spelled}: {self.verdict}, {self.method})"
+        return f"ParameterRealisation({spelled(self.words)}: {self.verdict}, {self.method})"
 
 
 def realise_parameters(
@@ -336,7 +332,7 @@ def realise_parameters(
             )
         space = replace(space, batch=pattern.select(space.batch))
     mask = formal_mask(pattern, (space.n_samples, space.n_hidden), space.widths)
-    words = tuple(_words(layer) for layer in mask.layers)
+    words = tuple(tuple(words_of(layer.T)) for layer in mask.layers)
     solver = Solver(max_seconds=max_seconds)
     if method == "smt" and words:
         verdict, lower = solver.decide(space, words, whole=True)
@@ -358,10 +354,6 @@ def _decided(space: ParameterSpace, words: Words, solver: Solver) -> Answer:
             break
         beginning = beginning.above(layer)
     return answer
-
-
-def _words(mask: BoolArray) -> tuple[str, ...]:
-    return tuple("".join("01"[bit] for bit in column) for column in mask.T.tolist())
 
 
 def _are_linear(lower: Sequence[str], words: Collection[str]) -> bool:
