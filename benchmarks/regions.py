@@ -12,6 +12,7 @@ call of each tool is not counted: it loads libraries). A peer is left out where 
 import contextlib
 import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -188,29 +189,47 @@ def growth() -> None:
 
 
 def processes() -> None:
+    """Time the default, one process and two, each in a new interpreter: memory is new to all."""
     results = []
     for widths in ((3, 40, 40, 40, 1), (4, 24, 24, 1), (3, 64, 64, 64, 1)):
-        layers = random_layers(widths)
-        net = ed.ReLUNetwork([W for W, _ in layers], [b for _, b in layers])
         row: dict = {"widths": widths}
-        for name, function in (("list", ed.activation_regions), ("count", ed.count_regions)):
-            seconds: dict[int | None, list[float]] = {None: [], 1: [], 2: []}
-            for _ in range(3):  # in turns, so that all meet the same disturbances
+        for name in ("activation_regions", "count_regions"):
+            seconds: dict[int, list[float]] = {0: [], 1: [], 2: []}
+            for _ in range(5):  # in turns, so that all meet the same disturbances
                 for workers, times in seconds.items():
-                    start = time.perf_counter()
-                    found = function(net, (-1, 1), executor=workers)
-                    times.append(time.perf_counter() - start)
-                    row["regions"] = found if isinstance(found, int) else len(found)
+                    call = [
+                        sys.executable,
+                        __file__,
+                        "--call",
+                        name,
+                        str(workers),
+                        *map(str, widths),
+                    ]
+                    regions, spent = subprocess.check_output(call, text=True).split()
+                    times.append(float(spent))
+                    row["regions"] = int(regions)
             here, one, two = (min(times) for times in seconds.values())
-            row |= {
-                f"{name}_seconds_here": round(here, 2),
-                f"{name}_seconds_one_process": round(one, 2),
-                f"{name}_seconds_two_processes": round(two, 2),
-                f"{name}_gain": round(one / two, 2),
+            row[name] = {
+                "seconds_by_default": round(here, 2),
+                "seconds_one_process": round(one, 2),
+                "seconds_two_processes": round(two, 2),
+                "gain_over_one": round(one / two, 2),
+                "gain_over_default": round(here / two, 2),
             }
         results.append(row)
         print(row, flush=True)
     machine.save("regions_processes", results)
+
+
+def call(name: str, workers: int, widths: tuple[int, ...]) -> None:
+    """Print the number of regions of a network, and the seconds of the call that finds them."""
+    layers = random_layers(widths)
+    net = ed.ReLUNetwork([W for W, _ in layers], [b for _, b in layers])
+    ed.count_regions(ed.ReLUNetwork.random((2, 8, 8, 1), seed=0))
+    start = time.perf_counter()
+    found = getattr(ed, name)(net, (-1, 1), executor=workers or None)
+    seconds = time.perf_counter() - start
+    print(found if isinstance(found, int) else len(found), seconds)
 
 
 if __name__ == "__main__":
@@ -218,5 +237,8 @@ if __name__ == "__main__":
         growth()
     elif "--processes" in sys.argv:
         processes()
+    elif "--call" in sys.argv:
+        name, workers, *widths = sys.argv[sys.argv.index("--call") + 1 :]
+        call(name, int(workers), tuple(map(int, widths)))
     else:
         against_peers()

@@ -413,6 +413,7 @@ def test_jobs_make_the_same_complex_as_one_piece(
     net = common_network(name)
     whole = summary(ed.activation_regions(net, domain))
     monkeypatch.setattr(jobs, "jobs_for", lambda _: n_jobs)
+    monkeypatch.setattr(jobs, "KEPT_JOBS", n_jobs)
     monkeypatch.setattr(jobs, "FORM_BYTES", memory)
     folder = tmp_path / "new" / "folder"
     assert summary(ed.activation_regions(net, domain, checkpoint=folder)) == whole

@@ -84,7 +84,9 @@ def ragged(begin: Ints, count: Ints) -> tuple[IntArray, Ints]:
     """
     owner = np.repeat(np.arange(len(begin), dtype=np.int32), count)
     first = np.cumsum(count) - count
-    return owner, np.arange(len(owner)) + (begin - first)[owner]
+    place = np.repeat(begin - first, count)
+    place += np.arange(len(place))
+    return owner, place
 
 
 class Faces:
@@ -138,7 +140,7 @@ class Faces:
 
     def crossed(self, bit: np.uint64) -> npt.NDArray[np.intp]:
         """Return the faces with vertices on both sides."""
-        return np.flatnonzero(self.pos.view & self.neg.view & bit)
+        return np.flatnonzero((self.pos.view & self.neg.view & bit) != 0)
 
     def add(
         self,
@@ -221,11 +223,15 @@ class FaceLattice:
     d : int
     faces : list of Faces
         ``faces[k]`` for k = 0..d; ``faces[0]`` are the vertices and have no boundary.
+    n_cells : int
+        Number of cells that have not been cut.
     """
 
     def __init__(self, d: int) -> None:
         self.d = d
         self.faces = [Faces(d - k) for k in range(d + 1)]
+        self.n_cells = 0
+        self._zero_at_vertices = np.uint64(0)  # functions that are so, and did not make the vertex
 
     @classmethod
     def simplex(cls, d: int) -> FaceLattice:
@@ -251,18 +257,15 @@ class FaceLattice:
                 ).reshape(n, d - k),
                 np.zeros(n, np.bool_),
             )
+        self.n_cells = 1
         return self
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells that have not been cut."""
-        return int((self.faces[self.d].parent.view >= 0).sum())
 
     def set_signs(self, pos: WordArray, neg: WordArray) -> None:
         """Give the signs of new functions at all vertices."""
         vertices = self.faces[0]
         vertices.pos.view[:] = pos
         vertices.neg.view[:] = neg
+        self._zero_at_vertices = np.bitwise_or.reduce(~(pos | neg))
         for k in range(1, self.d + 1):
             faces, lower = self.faces[k], self.faces[k - 1]
             _, members = faces.entries(np.arange(len(faces)))
@@ -282,8 +285,7 @@ class FaceLattice:
         place : callable
             Places the new vertices.
         """
-        vertices = self.faces[0]
-        touching = bool((~(vertices.pos.view | vertices.neg.view) & bit).any())
+        touching = bool(self._zero_at_vertices & bit)
         below_cut = _Cut(0, 0, 0)  # of the faces one dimension lower
         cuts: list[tuple[Faces, npt.NDArray[np.intp]]] = []
         for k in range(1, self.d + 1):
@@ -293,9 +295,11 @@ class FaceLattice:
             if not n:
                 continue
             owner, member = faces.entries(crossed)
-            above = (lower.pos.view[member] & bit) != 0
-            below = (lower.neg.view[member] & bit) != 0
-            both = above & below
+            positive = (lower.pos.view[member] & bit) != 0
+            negative = (lower.neg.view[member] & bit) != 0
+            above, below, both = (
+                np.flatnonzero(x) for x in (positive, negative, positive & negative)
+            )
             slot = -1 - lower.parent.view[member[both]]
             new = _New(faces.parent.view[crossed], faces.shared.view[crossed])
             normals = faces.normals.view[crossed]
@@ -307,23 +311,25 @@ class FaceLattice:
                 wall, side = owner[both], below_cut.zero + slot
                 if touching:
                     wall, side = self._with_touching(
-                        k, bit, owner, member, above & ~below, wall, side
+                        k, bit, owner, member, positive & ~negative, wall, side
                     )
                 count = np.bincount(wall, minlength=n)
                 new.add_to(lower, count, side, meeting, self.faces[k - 2])
             # each half is bounded by what lies on its side and, last, by the cut itself
-            up, down = member[above], member[below]
-            up[both[above]] = below_cut.plus + slot
-            down[both[below]] = below_cut.minus + slot
             wall = np.concatenate([owner[above], owner[below] + np.int32(n)])
             count = np.bincount(wall, minlength=2 * n) + 1
+            entry = np.arange(len(wall)) + wall
             side = np.empty(len(wall) + 2 * n, np.int32)
-            side[np.arange(len(wall)) + wall] = np.concatenate([up, down])
+            member[both] = below_cut.plus + slot
+            side[entry[: len(above)]] = member[above]
+            member[both] = below_cut.minus + slot
+            side[entry[len(above) :]] = member[below]
             side[np.cumsum(count) - 1] = np.tile(np.arange(first_zero, first_zero + n), 2)
             below_cut = _Cut(len(faces), len(faces) + n, first_zero)
             new.twice().add_to(faces, count, side, np.tile(normals, (2, 1)), lower)
             faces.parent.view[crossed] = -1 - np.arange(n)
             cuts.append((faces, crossed))
+            self.n_cells += n if k == self.d else 0
         for faces, crossed in cuts:
             faces.pos.view[crossed] = 0
             faces.neg.view[crossed] = 0
@@ -342,6 +348,7 @@ class FaceLattice:
         signs = place(
             ends.reshape(-1, 2), new.parent, meeting, pos & ~both, neg & ~both, both & ~bit, bit
         )
+        self._zero_at_vertices |= np.bitwise_or.reduce(~(signs[0] | signs[1] | bit))
         nothing = np.zeros(len(edges), np.int32)
         self.faces[0].add(signs, nothing, nothing[:0], new.parent, meeting, new.shared)
 
@@ -394,6 +401,7 @@ class FaceLattice:
         """
         used, others = self._closure(cells), self._closure(~cells)
         out = FaceLattice(self.d)
+        out.n_cells = int(cells.sum())
         number = np.zeros(1, np.int32)
         for k, faces in enumerate(self.faces):
             out.faces[k], number = faces.kept(used[k], number)

@@ -206,12 +206,16 @@ def output_forms(regions: RegionComplex, cells: Ints, net: int = 0) -> AffineFor
     AffineForms
     """
     network = regions.layout.nets[net]
-    forms = AffineForms.coordinates(regions.dimension).of_cells(np.zeros(len(cells), np.intp))
+    forms, everywhere = (
+        AffineForms.coordinates(regions.dimension, len(cells)),
+        np.arange(len(cells)),
+    )
     first = regions.layout.starts[net]
     for layer, (W, b) in enumerate(network.float_layers):
         forms = forms.affine(W, b)
         if layer < network.depth - 1:
-            forms = forms.masked(regions.patterns[cells, first : first + len(W)])
+            mask = regions.patterns[cells, first : first + len(W)]
+            forms = forms.rectified(everywhere, mask)
             first += len(W)
     return forms
 

@@ -38,8 +38,11 @@ __all__ = [
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (jobs or neurons done, how many there are, a note)."""
 
-JOBS_PER_WORKER = 5
+JOBS_PER_WORKER = 2
 """Jobs per worker of a computation."""
+
+KEPT_JOBS = 10
+"""Jobs, at least, of a computation that keeps those that are finished."""
 
 FORM_BYTES = 1 << 24
 """Memory for the affine forms of one block of neurons on all cells of a part."""
@@ -115,7 +118,7 @@ def complexes(
         return
     n_jobs, store = jobs_for(executor), None
     if folder is not None:
-        store = JobFolder(Path(folder), layout, inequalities, n_jobs)
+        store = JobFolder(Path(folder), layout, inequalities, max(n_jobs, KEPT_JOBS))
         n_jobs = store.n_jobs
     jobs = _plan(_start(layout, inequalities, limits), limits, n_jobs)
     regions = 0

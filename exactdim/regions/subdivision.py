@@ -23,7 +23,7 @@ from exactdim.arith.matrix import QMatrix
 from exactdim.regions.cellular import CellComplex
 from exactdim.regions.faces import BITS, BoolArray, FaceLattice, Growing, IntArray, Ints, WordArray
 from exactdim.regions.layout import Layout, pack, unpack
-from exactdim.regions.vertices import AffineForms, ExactForms, ExactPoint, Rows, VertexTable
+from exactdim.regions.vertices import AffineForms, ExactForms, ExactPoint, Rows, VertexTable, passes
 
 __all__ = ["Subdivision"]
 
@@ -161,8 +161,6 @@ class Subdivision:
         units = slice(block.first, block.last)
         n = len(self.lattice.faces[self.d])
         self.history.append(self.cell_words)
-        if block.layer == block.first == 0:  # another network starts at the inputs
-            self._below = AffineForms.coordinates(self.d).of_cells(np.zeros(n, np.intp))
         self._forms = self._below.affine(W[units], b[units])
         cells = np.arange(n, dtype=np.int32)
         for k in range(self.d, -1, -1):
@@ -204,14 +202,19 @@ class Subdivision:
         self.signs.append((Growing(vertices.pos.view.copy()), Growing(vertices.neg.view.copy())))
         parent = cells.parent.view
         self.cell_words = np.column_stack([self.cell_words[parent], cells.pos.view])
-        self._layer = [part.of_cells(parent) for part in [*self._layer, forms]]
-        self._below = self._below.of_cells(parent)
+        self._layer.append(forms)
         self.block += 1
         self._forms = None
-        if block.ends_layer:
+        if not block.ends_layer:
+            self._below = self._below.of_cells(parent)
+            self._layer = [part.of_cells(parent) for part in self._layer]
+            return
+        if block.layer < self.layout.nets[block.net].depth - 2:
             mask = self.layout.masks(self.cell_words)[:, -block.last :]
-            self._below = AffineForms.side_by_side(self._layer).masked(mask)
-            self._layer = []
+            self._below = AffineForms.side_by_side(self._layer).rectified(parent, mask)
+        else:  # another network starts at the inputs, or the work is done
+            self._below = AffineForms.coordinates(self.d, len(parent))
+        self._layer = []
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -342,16 +345,14 @@ class Subdivision:
         self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
         parent = self.lattice.faces[0].parent.view
         meeting = self.lattice.faces[0].normals.view
-        step = max(1, CHUNK // (units * (self.d + 1)))
-        for start in range(0, n, step):
-            some = np.arange(start, min(start + step, n))
-            cell = parent[some]
-            above, below, level = self.vertices.signs(some, forms.form[cell], forms.error[cell])
+        for some in passes(n, units * (self.d + 1)):
+            cell, vertices = parent[some], np.arange(some.start, some.stop)
+            above, below, level = self.vertices.signs(vertices, forms.form[cell], forms.error[cell])
             steep = (above | below) & ~level
             self._flat.view[some] = np.where(infinite[some], pack(level), np.uint64(0))
             self._steep.view[some] = np.where(infinite[some], pack(steep), np.uint64(0))
             for i, unit in np.argwhere(~(above | below)).tolist():
-                vertex = start + i
+                vertex = some.start + i
                 sign = self._exact_sign(vertex, meeting[vertex], int(cell[i]), unit)
                 above[i, unit], below[i, unit] = sign > 0, sign < 0
             pos[some], neg[some] = pack(above), pack(below)
@@ -401,6 +402,3 @@ class Subdivision:
 
 
 NO_WORDS = np.zeros(0, np.uint64)
-
-CHUNK = 1 << 20
-"""Numbers in the largest temporary array of a pass over all vertices."""

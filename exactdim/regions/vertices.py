@@ -10,7 +10,7 @@ that vanishes, of its constant part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -39,34 +39,37 @@ class AffineForms:
     error: FloatArray
 
     @classmethod
-    def coordinates(cls, d: int) -> AffineForms:
-        """Return the d coordinate functions on one cell."""
-        form = np.zeros((1, d + 1, d))
-        form[0, :d] = np.eye(d)
-        return cls(form, np.zeros_like(form))
+    def coordinates(cls, d: int, cells: int = 1) -> AffineForms:
+        """Return the d coordinate functions on some cells."""
+        form, shape = np.eye(d + 1, d), (cells, d + 1, d)
+        return cls(np.broadcast_to(form, shape), np.broadcast_to(np.zeros_like(form), shape))
 
     def of_cells(self, cells: Ints) -> AffineForms:
         """Return the forms on some cells."""
         return AffineForms(self.form[cells], self.error[cells])
 
-    def masked(self, mask: BoolArray) -> AffineForms:
-        """Return the forms with some units off on some cells; mask is cells x units."""
-        on = mask[:, None]  # not a product: a form beyond the range of floats is off, too
-        return AffineForms(np.where(on, self.form, 0.0), np.where(on, self.error, 0.0))
+    def rectified(self, cells: Ints, mask: BoolArray) -> AffineForms:
+        """Return the forms on some cells, zero where a unit is off; mask is cells x units."""
+        off = ~mask[:, None]  # not a product: a form beyond the range of floats is off, too
+        out = self.of_cells(cells)
+        np.copyto(out.form, 0.0, where=off)
+        np.copyto(out.error, 0.0, where=off)
+        return out
 
     def affine(self, W: FloatArray, b: FloatArray) -> AffineForms:
         """Apply an affine layer."""
         cells, rows, units = self.form.shape
         form = np.empty((cells, rows, len(W)))
         error = np.empty_like(form)
-        for part, bias in ((slice(0, -1), np.zeros_like(b)), (slice(-1, None), b)):
-            flat = self.form[:, part].reshape(-1, units), self.error[:, part].reshape(-1, units)
-            with np.errstate(all="ignore"):
-                z, bound = affine_with_error(W, bias, *flat)
-            if part.stop == -1:  # where all units are off, there is no gradient, and no doubt
-                bound[~((flat[0] != 0) | (flat[1] != 0)).any(axis=1)] = 0.0
-            form[:, part] = z.reshape(cells, -1, len(W))
-            error[:, part] = bound.reshape(cells, -1, len(W))
+        for some in passes(cells, rows * max(units, len(W))):
+            for part, bias in ((slice(0, -1), np.zeros_like(b)), (slice(-1, None), b)):
+                below = [a[some, part].reshape(-1, units) for a in (self.form, self.error)]
+                with np.errstate(all="ignore"):
+                    z, bound = affine_with_error(W, bias, *below)
+                if part.stop == -1:  # where all units are off, there is no gradient, and no doubt
+                    bound[~((below[0] != 0) | (below[1] != 0)).any(axis=1)] = 0.0
+                form[some, part] = z.reshape(-1, rows - 1 if part.stop else 1, len(W))
+                error[some, part] = bound.reshape(-1, rows - 1 if part.stop else 1, len(W))
         return AffineForms(form, error)
 
     @staticmethod
@@ -78,6 +81,27 @@ class AffineForms:
             np.concatenate([p.form for p in parts], axis=2),
             np.concatenate([p.error for p in parts], axis=2),
         )
+
+
+CHUNK = 1 << 17
+"""Numbers in the largest temporary array of a pass: few enough for the cache of a core."""
+
+
+def passes(n: int, numbers: int) -> Iterator[slice]:
+    """Divide n rows into passes whose temporary arrays are small.
+
+    Parameters
+    ----------
+    n : int
+    numbers : int
+        Numbers per row in such an array.
+
+    Returns
+    -------
+    iterator of slice
+    """
+    step = max(1, CHUNK // numbers)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def _value_with_error(

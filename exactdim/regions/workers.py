@@ -2,7 +2,7 @@
 
 `concurrent.futures.ProcessPoolExecutor` cannot be stopped while its processes are at work: killing
 them leaves its thread reading half a message, or races with it at exit. Here every process has a
-pipe of its own, so that killing one harms nothing else.
+channel of its own, so that killing one harms nothing else.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from exactdim.errors import InvalidInput, TooLarge
+from exactdim.regions.channel import Channel
 
 __all__ = ["Work", "Workers", "results"]
 
@@ -141,23 +141,23 @@ def _own_processes(
             "start others; leave out executor"
         )
     waiting = list(jobs)[::-1]
-    team: dict[Connection, _Process[Job, Order, Result]] = {}
+    team: dict[Channel, _Process[Job, Order, Result]] = {}
     deaths = 0
     try:
         while waiting or team:
             while waiting and len(team) < processes:
                 with _interrupts_held():  # a process that is started is in the team
                     process = _Process(work.do, jobs)
-                    team[process.pipe] = process
+                    team[process.channel] = process
                 process.begin(waiting.pop(), work.order())
-            ready = connection.wait(list(team), work.patience())
+            ready = connection.wait(list(team), work.patience())  # type: ignore[arg-type]
             if not ready:
                 work.overdue([process.job for process in team.values()])
-            for pipe in ready:
-                process = team[pipe]  # type: ignore[index]
+            for channel in ready:
+                process = team[channel]  # type: ignore[index]
                 number = process.job
                 try:
-                    good, result = process.pipe.recv()
+                    good, result = process.channel.receive()
                 except (EOFError, OSError):
                     deaths += 1
                     if deaths > MOST_DEATHS:
@@ -167,7 +167,7 @@ def _own_processes(
                         ) from None
                     waiting.append(number)
                     process.stop()
-                    del team[process.pipe]
+                    del team[process.channel]
                     continue
                 if not good:
                     raise result
@@ -175,7 +175,7 @@ def _own_processes(
                     process.begin(waiting.pop(), work.order())
                 else:
                     process.stop()
-                    del team[process.pipe]
+                    del team[process.channel]
                 yield number, result
     finally:
         _dismiss_all(team)
@@ -187,39 +187,39 @@ class _Process(Generic[Job, Order, Result]):
     job: int
 
     def __init__(self, do: Callable[[Job, Order], Result], jobs: Mapping[int, Job]) -> None:
-        self.pipe, theirs = multiprocessing.Pipe()
+        self.channel, theirs = Channel.pair()
         self.process: BaseProcess = multiprocessing.Process(
             target=_serve, args=(theirs, do, jobs, os.getpid()), daemon=True
         )
         self.process.start()
-        theirs.close()  # so that the end of the process is the end of the pipe
+        theirs.close()  # so that the end of the process is the end of the stream
 
     def begin(self, job: int, order: Order) -> None:
-        """Hand out a job; if the process is dead, its pipe will say so when it is read."""
+        """Hand out a job; if the process is dead, its channel will say so when it is read."""
         self.job = job
         with suppress(OSError):
-            self.pipe.send((job, order))
+            self.channel.send((job, order))
 
     def stop(self) -> None:
         """End the process, whatever it is doing; a second time does no harm."""
         self.process.kill()
         self.process.join()
-        self.pipe.close()
+        self.channel.close()
 
 
-def _dismiss_all(team: dict[Connection, _Process[Job, Order, Result]]) -> None:
+def _dismiss_all(team: dict[Channel, _Process[Job, Order, Result]]) -> None:
     """End all processes, also if Ctrl-C is pressed again meanwhile."""
     try:
-        for pipe in list(team):
-            team[pipe].stop()
-            del team[pipe]
+        for channel in list(team):
+            team[channel].stop()
+            del team[channel]
     except KeyboardInterrupt:
         _dismiss_all(team)
         raise
 
 
 def _serve(
-    pipe: Connection, do: Callable[[Job, Order], Any], jobs: Mapping[int, Job], master: int
+    channel: Channel, do: Callable[[Job, Order], Any], jobs: Mapping[int, Job], master: int
 ) -> None:
     """Do jobs in a process of our own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master decides
@@ -228,7 +228,7 @@ def _serve(
         threading.Thread(target=_end_with, args=(master,), daemon=True).start()
     while True:
         try:
-            job, order = pipe.recv()
+            job, order = channel.receive()
         except EOFError:
             return
         try:
@@ -236,9 +236,9 @@ def _serve(
         except Exception as error:  # it is raised again where the results are read
             answer = False, _portable(error)
         try:
-            pipe.send(answer)
+            channel.send(answer)
         except Exception as error:
-            pipe.send((False, TypeError(f"the result of a job cannot be sent back: {error}")))
+            channel.send((False, TypeError(f"the result of a job cannot be sent back: {error}")))
 
 
 def _portable(error: Exception) -> Exception:
