@@ -24,7 +24,7 @@ from networks import networks
 
 import exactdim as ed
 from exactdim import Domain, QMatrix, errors
-from exactdim.regions import cellular, faces, jobs, subdivision, vertices
+from exactdim.regions import cellular, faces, forms, jobs, subdivision, vertices
 
 # Python warns where a process with threads forks; a pool has no other choice.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -386,35 +386,31 @@ PIECES = [
 
 
 @pytest.mark.parametrize(("name", "domain"), PIECES)
-@pytest.mark.parametrize("memory", [200, 5000])
-def test_parts_make_the_same_complex_as_one_piece(name, domain, memory, monkeypatch):
+@pytest.mark.parametrize("part", [4, 100])
+def test_parts_make_the_same_complex_as_one_piece(name, domain, part, monkeypatch):
     net = common_network(name)
     whole = summary(ed.activation_regions(net, domain))
-    monkeypatch.setattr(jobs, "FORM_BYTES", memory)
+    monkeypatch.setattr(jobs, "PART", part)
     assert summary(ed.activation_regions(net, domain)) == whole
     assert ed.count_regions(net, domain) == len(whole[1])
 
 
-@given(networks(max_depth=4, max_width=4), st.integers(1, 2000))
-def test_parts_of_any_size(net, memory):
+@given(networks(max_depth=4, max_width=4), st.integers(1, 40))
+def test_parts_of_any_size(net, part):
     whole = ed.activation_regions(net)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "FORM_BYTES", memory)
+        patch.setattr(jobs, "PART", part)
         assert summary(ed.activation_regions(net)) == summary(whole)
 
 
 @pytest.mark.parametrize(("name", "domain"), PIECES)
-@pytest.mark.parametrize(
-    ("n_jobs", "memory"), [(1, 1 << 24), (3, 1 << 24), (96, 1 << 24), (5, 300)]
-)
-def test_jobs_make_the_same_complex_as_one_piece(
-    name, domain, n_jobs, memory, tmp_path, monkeypatch
-):
+@pytest.mark.parametrize(("n_jobs", "part"), [(1, 1 << 19), (3, 1 << 19), (96, 1 << 19), (5, 6)])
+def test_jobs_make_the_same_complex_as_one_piece(name, domain, n_jobs, part, tmp_path, monkeypatch):
     net = common_network(name)
     whole = summary(ed.activation_regions(net, domain))
     monkeypatch.setattr(jobs, "jobs_for", lambda _: n_jobs)
     monkeypatch.setattr(jobs, "KEPT_JOBS", n_jobs)
-    monkeypatch.setattr(jobs, "FORM_BYTES", memory)
+    monkeypatch.setattr(jobs, "PART", part)
     folder = tmp_path / "new" / "folder"
     assert summary(ed.activation_regions(net, domain, checkpoint=folder)) == whole
     assert len(list(folder.glob("job-*.npz"))) <= n_jobs
@@ -424,7 +420,7 @@ def test_jobs_make_the_same_complex_as_one_piece(
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes(processes, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "jobs_for", lambda _: 7)
-    monkeypatch.setattr(jobs, "FORM_BYTES", 3000)
+    monkeypatch.setattr(jobs, "PART", 60)
     net = common_network("int1_3")
     whole = summary(ed.activation_regions(net, (-1, 1)))
     assert summary(ed.activation_regions(net, (-1, 1), executor=processes)) == whole
@@ -479,7 +475,7 @@ def test_blocks_in_parts(monkeypatch, tmp_path):
     net = random_network(2, 66, 5, 70, 1)
     domain = Domain.box(["-1/8"] * 2, ["1/8"] * 2)
     whole = summary(ed.activation_regions(net, domain))
-    monkeypatch.setattr(jobs, "FORM_BYTES", 40_000)
+    monkeypatch.setattr(jobs, "PART", 800)
     assert summary(ed.activation_regions(net, domain)) == whole
     assert summary(ed.activation_regions(net, domain, checkpoint=tmp_path)) == whole
 
@@ -659,7 +655,7 @@ def test_max_regions(where, tmp_path, monkeypatch):
     count = ed.count_regions(net)
     options = {}
     if where == "in parts":
-        monkeypatch.setattr(jobs, "FORM_BYTES", 2000)
+        monkeypatch.setattr(jobs, "PART", 40)
     elif where != "here":
         monkeypatch.setattr(jobs, "jobs_for", lambda _: 5)
         options["executor"] = 1 if where == "in processes" else None
@@ -742,13 +738,17 @@ def test_limits_that_allow_nothing(limits):
 def no_floats(monkeypatch):
     """Leave every sign open."""
 
+    def values(net, layer, units, mask, x, error):
+        value = np.zeros((len(x), net.widths[layer + 1]))[:, units]
+        return value, np.full_like(value, np.inf)
+
     def signs(self, of, form, error):
-        nothing = np.zeros((len(of), *form.shape[2:]), np.bool_)
-        return nothing, nothing.copy(), nothing.copy()
+        return tuple(np.zeros(len(of), np.bool_) for _ in range(3))
 
     def finite_signs(self, rows, meeting, form, error):
         return np.zeros(len(meeting), np.bool_), np.zeros(len(meeting), np.bool_)
 
+    monkeypatch.setattr(subdivision, "values_of_units", values)
     monkeypatch.setattr(vertices.VertexTable, "signs", signs)
     monkeypatch.setattr(vertices.VertexTable, "finite_signs", finite_signs)
 
@@ -767,10 +767,16 @@ def test_without_floats_everything_is_the_same(name, domain, request):
 @pytest.fixture
 def both_lanes(monkeypatch):
     """Leave every sign open, decide it exactly, and compare with what floats would have said."""
-    certain, finite = deque(), deque()
+    values, certain, finite = deque(), deque(), deque()
+    real_values = subdivision.values_of_units
     table, real_exact = vertices.VertexTable, subdivision.Subdivision._exact_sign
     real_signs, real_finite_signs = table.signs, table.finite_signs
     counts = Counter()
+
+    def values_of_units(*arguments):
+        value, bound = real_values(*arguments)
+        values.extend(((value > bound).astype(int) - (value < -bound)).ravel().tolist())
+        return value, np.full_like(bound, np.inf)
 
     def signs(self, of, form, error):
         above, below, level = real_signs(self, of, form, error)
@@ -787,18 +793,22 @@ def both_lanes(monkeypatch):
     def exact_sign(self, vertex, meeting, cell, unit):
         flat, steep = (bool(int(w.view[vertex]) >> unit & 1) for w in (self._flat, self._steep))
         exact = real_exact(self, vertex, meeting, cell, unit)
-        found = {certain.popleft(), finite.popleft() if flat else 0} - {0}
+        by_value = values.popleft() if values else 0  # else in the middle of a block
+        found = {by_value, certain.popleft(), finite.popleft() if flat else 0} - {0}
         assert found <= {exact}
         slope = bool(int(self._steep.view[vertex]) >> unit & 1)  # M does occur
         assert not (flat and slope)
         assert slope or not steep
         counts["certain" if found else "open" if exact else "zero"] += 1
+        counts["by value"] += bool(by_value)
         return exact
 
+    monkeypatch.setattr(subdivision, "values_of_units", values_of_units)
     monkeypatch.setattr(table, "signs", signs)
     monkeypatch.setattr(table, "finite_signs", finite_signs)
     monkeypatch.setattr(subdivision.Subdivision, "_exact_sign", exact_sign)
     yield counts
+    assert not values
     assert not certain
     assert not finite
 
@@ -926,6 +936,55 @@ def test_values_keep_their_bounds(kind, many):
                 )
             )
             assert abs(exact - Fraction(float(value[k]))) <= Fraction(float(bound[k]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forms_of_units_keep_their_bounds(kind, many):
+    """Forms on cells, and their values at points, against fractions; weights are no floats."""
+    rng = np.random.default_rng(KINDS.index(kind))
+    finite = 0
+    for _ in range(400 if many else 40):
+        d, depth = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        widths = (d, *rng.integers(1, 5, depth).tolist())
+        tables = []
+        for inputs, units in itertools.pairwise(widths):
+            table = numbers(rng, kind, (units, inputs + 1))
+            entries = perturbed(rng, table, np.abs(table) * 2.0**-60)
+            tables.append([entries[i : i + inputs + 1] for i in range(0, len(entries), inputs + 1)])
+        net = ed.ReLUNetwork(
+            [[row[:-1] for row in t] for t in tables], [[row[-1] for row in t] for t in tables]
+        )
+        n = 5
+        mask = rng.integers(0, 2, (n, sum(widths[1:-1]))).astype(bool) | (rng.random((n, 1)) < 0.3)
+        units = rng.integers(0, widths[-1], n)
+        form, bound = forms.forms_of_units(net, depth - 1, units, mask)
+        x = np.column_stack([numbers(rng, kind, (n, d)), rng.integers(0, 2, n)])
+        x_error = np.column_stack([errors_of(rng, x[:, :d]), np.zeros(n)])
+        value, doubt = forms.values_of_units(net, depth - 1, slice(None), mask, x, x_error)
+        points = perturbed(rng, x, x_error)
+        for k in range(n):
+            h = [[Fraction(int(i == j)) for j in range(d + 1)] for i in range(d)]
+            first = 0
+            for table in tables:
+                z = [
+                    [
+                        sum((w * row[j] for w, row in zip(unit, h, strict=False)), Fraction(0))
+                        + (unit[-1] if j == d else 0)
+                        for j in range(d + 1)
+                    ]
+                    for unit in table
+                ]
+                on = mask[k, first : first + len(z)].tolist() + [False] * len(z)
+                h = [row if on[i] else [Fraction(0)] * (d + 1) for i, row in enumerate(z)]
+                first += len(z)
+            for u, v, e in zip(z[units[k]], form[k].tolist(), bound[k].tolist(), strict=True):
+                finite += np.isfinite(e)
+                assert e == np.inf or abs(u - Fraction(v)) <= Fraction(e)
+            point = points[k * (d + 1) : (k + 1) * (d + 1)]
+            for row, v, e in zip(z, value[k].tolist(), doubt[k].tolist(), strict=True):
+                exact = sum(a * c for a, c in zip(row, point, strict=True))
+                assert e == np.inf or abs(exact - Fraction(v)) <= Fraction(e)
+    assert finite > 40
 
 
 def test_singular_and_senseless_systems_are_left_open():

@@ -20,11 +20,12 @@ from exactdim.regions.budget import Budget
 from exactdim.regions.cellular import CellComplex, joined
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.faces import BoolArray, Ints, WordArray
+from exactdim.regions.forms import ExactForms
 from exactdim.regions.jobs import Progress, complexes, number_of_cells
 from exactdim.regions.layout import Layout, unpack
 from exactdim.regions.region import Point, Region
 from exactdim.regions.subdivision import NO_WORDS, enclosed
-from exactdim.regions.vertices import ExactForms, ExactPoint, VertexTable
+from exactdim.regions.vertices import ExactPoint, VertexTable
 from exactdim.regions.workers import Workers
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from exactdim.regions.budget import Budget
 from exactdim.regions.cellular import joined
 from exactdim.regions.complex import RegionComplex
 from exactdim.regions.domain import Domain, DomainLike, as_domain
-from exactdim.regions.graph import FORM_NUMBERS, output_forms
+from exactdim.regions.forms import passes
+from exactdim.regions.graph import surely_different_outputs
 from exactdim.regions.jobs import Progress, complexes
 from exactdim.regions.layout import Layout
 from exactdim.regions.proofs import counterexample_certificate, same_function_certificate
@@ -269,16 +270,10 @@ def _comparable(a: NetworkLike, b: NetworkLike) -> tuple[ReLUNetwork, ReLUNetwor
 
 def _in_doubt(regions: RegionComplex) -> Iterator[int]:
     """Yield all regions, those first on which floats prove the networks different."""
-    widest = max(width for net in regions.nets for width in net.widths)
-    step = max(1, FORM_NUMBERS // ((regions.dimension + 1) * widest))
     later: list[int] = []
-    for start in range(0, len(regions), step):
-        some = np.arange(start, min(start + step, len(regions)))
-        left, right = (output_forms(regions, some, net) for net in (0, 1))
-        with np.errstate(all="ignore"):
-            apart = np.abs(left.form - right.form)
-            doubt = (left.error + right.error) * (1 + 2.0**-50) + apart * 2.0**-50
-            different = (apart > doubt).any(axis=(1, 2))
+    for part in passes(len(regions), max(width for net in regions.nets for width in net.widths)):
+        some = np.arange(part.start, part.stop)
+        different = surely_different_outputs(regions, (some, 0), (some, 1))
         yield from some[different].tolist()
         later += some[~different].tolist()
     yield from later
@@ -309,10 +304,8 @@ def _candidates(regions: RegionComplex, best: Fraction) -> list[int]:
     vertices = np.flatnonzero(cells.x[:, d] != 0)
     bound = np.zeros(len(vertices))
     sure = 0.0
-    widest = max(width for net in regions.nets for width in net.widths)
-    step = max(1, FORM_NUMBERS // widest)
-    for start in range(0, len(vertices), step):
-        some = vertices[start : start + step]
+    for part in passes(len(vertices), max(width for net in regions.nets for width in net.widths)):
+        some = vertices[part]
         with np.errstate(all="ignore"):
             (left, left_error), (right, right_error) = (
                 _outputs(net, cells.x[some, :d], cells.x_error[some, :d])
@@ -322,7 +315,7 @@ def _candidates(regions: RegionComplex, best: Fraction) -> list[int]:
             doubt = (left_error + right_error) * (1 + 2.0**-50) + apart * 2.0**-50
             sure = max(sure, float(np.nan_to_num(apart - doubt, nan=0.0, posinf=0.0).max()))
             upper = (apart + doubt).max(axis=1)
-            bound[start : start + step] = np.where(np.isnan(upper), np.inf, upper)
+            bound[part] = np.where(np.isnan(upper), np.inf, upper)
     # one of these vertices certainly has the difference `sure`, and an earlier one has `best`
     known = max(sure, _below(best))
     possible = np.flatnonzero(~(bound < known))

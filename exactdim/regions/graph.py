@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
+from exactdim.arith.rationals import FloatArray
 from exactdim.errors import InvalidInput
 from exactdim.evidence.certificate import write_whole
 from exactdim.regions.faces import BoolArray, Ints
-from exactdim.regions.vertices import AffineForms
+from exactdim.regions.forms import forms_of_layer, passes
 
 if TYPE_CHECKING:
     import networkx
 
     from exactdim.regions.complex import RegionComplex
 
-__all__ = ["LinearRegion", "linear_regions", "region_graph", "write_graph", "write_graphml"]
-
-FORM_NUMBERS = 1 << 22
-"""Numbers in the largest array of affine forms held at a time."""
+__all__ = [
+    "LinearRegion",
+    "linear_regions",
+    "region_graph",
+    "surely_different_outputs",
+    "write_graph",
+    "write_graphml",
+]
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,7 @@ def region_graph(regions: RegionComplex) -> networkx.Graph:
     graph.add_nodes_from((pattern, {"index": i}) for i, pattern in enumerate(patterns))
     facets = inner_facets(regions)
     left, right = regions.facet_cells[facets].T
-    step = max(1, FORM_NUMBERS // max(1, regions.patterns.shape[1]))
-    for start in range(0, len(facets), step):
-        some = slice(start, start + step)
+    for some in passes(len(facets), max(1, regions.patterns.shape[1])):
         which, column = np.nonzero(regions.patterns[left[some]] != regions.patterns[right[some]])
         crossed: list[list[tuple[int, int]]] = [[] for _ in range(len(facets[some]))]
         for i, unit in zip(which.tolist(), column.tolist(), strict=True):
@@ -166,7 +169,8 @@ def linear_regions(regions: RegionComplex) -> list[LinearRegion]:
     graph = networkx.Graph()
     graph.add_nodes_from(range(len(regions)))
     masks = regions.patterns
-    for a, b in pairs[~_surely_different(regions, pairs)].tolist():
+    different = surely_different_outputs(regions, (pairs[:, 0], 0), (pairs[:, 1], 0))
+    for a, b in pairs[~different].tolist():
         if regions.output_forms(masks[a]) == regions.output_forms(masks[b]):
             graph.add_edge(a, b)
     groups = sorted(sorted(group) for group in networkx.connected_components(graph))
@@ -191,45 +195,34 @@ def inner_facets(regions: RegionComplex) -> Ints:
     return np.flatnonzero(regions.facet_cells[:, 1] >= 0)
 
 
-def output_forms(regions: RegionComplex, cells: Ints, net: int = 0) -> AffineForms:
-    """Return the outputs as affine forms on some regions, in floats with error bounds.
+def surely_different_outputs(
+    regions: RegionComplex, left: tuple[Ints, int], right: tuple[Ints, int]
+) -> BoolArray:
+    """Tell where floats prove two affine maps on regions different.
 
     Parameters
     ----------
     regions : RegionComplex
-    cells : integer array of shape (n,)
-    net : int
-        Which network.
+    left, right : pairs of an integer array of shape (n,) and int
+        Regions, and the network whose outputs are meant.
 
     Returns
     -------
-    AffineForms
+    boolean array of shape (n,)
     """
-    network = regions.layout.nets[net]
-    forms, everywhere = (
-        AffineForms.coordinates(regions.dimension, len(cells)),
-        np.arange(len(cells)),
-    )
-    first = regions.layout.starts[net]
-    for layer, (W, b) in enumerate(network.float_layers):
-        forms = forms.affine(W, b)
-        if layer < network.depth - 1:
-            mask = regions.patterns[cells, first : first + len(W)]
-            forms = forms.rectified(everywhere, mask)
-            first += len(W)
-    return forms
-
-
-def _surely_different(regions: RegionComplex, pairs: Ints) -> BoolArray:
-    """Tell for pairs of regions whether floats prove their affine maps different."""
-    out = np.zeros(len(pairs), np.bool_)
-    widest = max(regions.nets[0].widths[1:])
-    step = max(1, FORM_NUMBERS // ((regions.dimension + 1) * widest))
-    for start in range(0, len(pairs), step):
-        some = pairs[start : start + step]
-        left, right = output_forms(regions, some[:, 0]), output_forms(regions, some[:, 1])
+    out = np.zeros(len(left[0]), np.bool_)
+    for some in passes(len(out), max(max(net.widths) for net in regions.nets)):
+        (a, a_error), (b, b_error) = (
+            _output_forms(regions, cells[some], net) for cells, net in (left, right)
+        )
         with np.errstate(all="ignore"):
-            apart = np.abs(left.form - right.form)
-            doubt = (left.error + right.error) * (1 + 2.0**-50) + apart * 2.0**-50
-            out[start : start + step] = (apart > doubt).any(axis=(1, 2))
+            apart = np.abs(a - b)
+            doubt = (a_error + b_error) * (1 + 2.0**-50) + apart * 2.0**-50
+            out[some] = (apart > doubt).any(axis=(1, 2))
     return out
+
+
+def _output_forms(regions: RegionComplex, cells: Ints, net: int) -> tuple[FloatArray, FloatArray]:
+    network = regions.layout.nets[net]
+    mask = regions.patterns[cells, regions.layout.starts[net] :]
+    return forms_of_layer(network, network.depth - 1, mask)

@@ -44,8 +44,8 @@ JOBS_PER_WORKER = 2
 KEPT_JOBS = 10
 """Jobs, at least, of a computation that keeps those that are finished."""
 
-FORM_BYTES = 1 << 24
-"""Memory for the affine forms of one block of neurons on all cells of a part."""
+PART = 1 << 19
+"""Cells, times neurons of the next block, of one part that is cut by itself."""
 
 MOST_FACES = 10**9
 """Estimated faces above which a computation without limits is not started."""
@@ -223,9 +223,7 @@ def _cut_block(sub: Subdivision, limits: Budget, tick: Tick) -> None:
 def _stream(sub: Subdivision, limits: Budget, tick: Tick) -> Iterator[CellComplex]:
     """Finish a subdivision depth first, in parts whose affine forms fit into memory."""
     while not sub.finished:
-        block = sub.layout.blocks[sub.block]
-        width = max(sub.layout.nets[block.net].widths[block.layer], block.width)
-        parts = -(-sub.n_cells * (sub.d + 1) * width * 16 // FORM_BYTES)
+        parts = -(-sub.n_cells * sub.layout.blocks[sub.block].width // PART)
         if parts > 1 and sub.n_cells > 1:
             done = 0
             waiting = sub.split(parts)[::-1]

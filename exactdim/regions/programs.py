@@ -20,10 +20,10 @@ from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.faces import BoolArray
+from exactdim.regions.forms import ExactForms
 from exactdim.regions.layout import Layout
 from exactdim.regions.proofs import empty_certificate, point_certificate
 from exactdim.regions.region import Pattern, Point
-from exactdim.regions.vertices import ExactForms
 
 __all__ = ["Realisation", "iter_patterns", "realise"]
 

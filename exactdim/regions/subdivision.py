@@ -20,10 +20,12 @@ from collections.abc import Callable
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
+from exactdim.arith.rationals import FloatArray
 from exactdim.regions.cellular import CellComplex
 from exactdim.regions.faces import BITS, BoolArray, FaceLattice, Growing, IntArray, Ints, WordArray
+from exactdim.regions.forms import ExactForms, forms_of_units, passes, values_of_units
 from exactdim.regions.layout import Layout, pack, unpack
-from exactdim.regions.vertices import AffineForms, ExactForms, ExactPoint, Rows, VertexTable, passes
+from exactdim.regions.vertices import ExactPoint, Rows, VertexTable
 
 __all__ = ["Subdivision"]
 
@@ -95,9 +97,7 @@ class Subdivision:
             self.walls[i // BITS].view[i] |= np.uint64(1 << i % BITS)
         self.cell_words = np.zeros((1, 0), np.uint64)
         self.history: list[WordArray] = []  # patterns of the cells at the start of each block
-        self._below = AffineForms.coordinates(d)
-        self._layer: list[AffineForms] = []
-        self._forms: AffineForms | None = None
+        self._row_of = np.zeros((1, 1), np.int32)  # of each unit on each cell that it crosses
         # forms whose M-part is known to be zero, or not to be, at each vertex at infinity
         self._flat = Growing(np.zeros(d + 1, np.uint64))
         self._steep = Growing(np.zeros(d + 1, np.uint64))
@@ -118,13 +118,18 @@ class Subdivision:
             if exact[self.d] < 0:
                 self._keep_cells(np.zeros(len(self.lattice.faces[self.d]), np.bool_))
             return
-        rounded = self.inequalities[[row]].to_numpy(np.float64)
-        form, error = rounded, np.abs(rounded) * 2.0**-52 + 2.0**-1000
-        self._forms = AffineForms(form[:, :, None], error[:, :, None])
+        form = self.inequalities[[row]].to_numpy(np.float64)
+        error = np.abs(form) * 2.0**-52 + 2.0**-1000
         (number,) = self.rows.add(form, error, -1, np.zeros(1, np.int32), np.full(1, row))
         self._domain_row = row
-        self.lattice.set_signs(*self._vertex_signs())
+        n = len(self.vertices)
+        self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
+        zeros, meeting = np.zeros(n, np.int32), self.lattice.faces[0].normals.view
+        signs = self._settled(
+            np.arange(n), meeting, zeros, zeros, np.tile(form, (n, 1)), np.tile(error, (n, 1))
+        )
         bit = np.uint64(1)
+        self.lattice.set_signs(*(np.where(sign, bit, np.uint64(0)) for sign in signs))
         self.lattice.cut(bit, np.full(1, number, np.int32), self._place)
         word.view[:] |= (self.lattice.faces[0].pos.view & bit) << place
         self.lattice.compact()
@@ -155,66 +160,45 @@ class Subdivision:
         return self.lattice.n_cells
 
     def start_block(self) -> None:
-        """Find the signs of the next block of neurons at all vertices."""
-        block = self.layout.blocks[self.block]
-        W, b = self.layout.nets[block.net].float_layers[block.layer]
-        units = slice(block.first, block.last)
-        n = len(self.lattice.faces[self.d])
+        """Find the signs of the next block of neurons at all vertices, and where each is zero."""
+        cells = self.lattice.faces[self.d]
         self.history.append(self.cell_words)
-        self._forms = self._below.affine(W[units], b[units])
-        cells = np.arange(n, dtype=np.int32)
+        number = np.arange(len(cells), dtype=np.int32)
         for k in range(self.d, -1, -1):
             faces = self.lattice.faces[k]
-            faces.parent.view[:] = cells
+            faces.parent.view[:] = number
             if k:
                 owner, member = faces.entries(np.arange(len(faces)))
-                cells = np.zeros(len(self.lattice.faces[k - 1]), np.int32)
-                cells[member] = faces.parent.view[owner]
-        self.lattice.set_signs(*self._vertex_signs())
+                number = np.zeros(len(self.lattice.faces[k - 1]), np.int32)
+                number[member] = faces.parent.view[owner]
+        block = self.layout.blocks[self.block]
+        mask = self.layout.masks(self.cell_words)[:, self.layout.starts[block.net] :]
+        self.lattice.set_signs(*self._vertex_signs(mask))
+        cell, unit = np.nonzero(unpack(cells.pos.view & cells.neg.view, block.width))
+        self._row_of = np.zeros((len(cells), block.width), np.int32)
+        for some in passes(len(cell), max(self.layout.nets[block.net].widths)):
+            form, error = self._forms(mask, cell[some], unit[some])
+            self._row_of[cell[some], unit[some]] = self.rows.add(
+                form, error, self.block, cell[some], unit[some]
+            )
+
+    def _forms(self, mask: BoolArray, cell: Ints, unit: Ints) -> tuple[FloatArray, FloatArray]:
+        """Return the forms of units of the current block on cells, given the pattern of all."""
+        block = self.layout.blocks[self.block]
+        net = self.layout.nets[block.net]
+        return forms_of_units(net, block.layer, block.first + unit, mask[cell])
 
     def cut_unit(self, unit: int) -> None:
         """Cut with one neuron of the current block."""
-        bit = np.uint64(1 << unit)
-        cells = self.lattice.faces[self.d]
-        crossed = cells.crossed(bit)
-        if not len(crossed):
-            return
-        forms = self._forms
-        assert forms is not None
-        parents = np.unique(cells.parent.view[crossed])
-        row_of = np.zeros(len(forms.form), np.int32)
-        row_of[parents] = self.rows.add(
-            forms.form[parents, :, unit],
-            forms.error[parents, :, unit],
-            self.block,
-            parents,
-            np.full(len(parents), unit),
-        )
-        self.lattice.cut(bit, row_of, self._place)
+        self.lattice.cut(np.uint64(1 << unit), self._row_of[:, unit], self._place)
 
     def finish_block(self) -> None:
         """Record the signs of the block and make its cells the cells to cut next."""
-        block = self.layout.blocks[self.block]
-        forms = self._forms
-        assert forms is not None
         self.lattice.compact()
         vertices, cells = self.lattice.faces[0], self.lattice.faces[self.d]
         self.signs.append((Growing(vertices.pos.view.copy()), Growing(vertices.neg.view.copy())))
-        parent = cells.parent.view
-        self.cell_words = np.column_stack([self.cell_words[parent], cells.pos.view])
-        self._layer.append(forms)
+        self.cell_words = np.column_stack([self.cell_words[cells.parent.view], cells.pos.view])
         self.block += 1
-        self._forms = None
-        if not block.ends_layer:
-            self._below = self._below.of_cells(parent)
-            self._layer = [part.of_cells(parent) for part in self._layer]
-            return
-        if block.layer < self.layout.nets[block.net].depth - 2:
-            mask = self.layout.masks(self.cell_words)[:, -block.last :]
-            self._below = AffineForms.side_by_side(self._layer).rectified(parent, mask)
-        else:  # another network starts at the inputs, or the work is done
-            self._below = AffineForms.coordinates(self.d, len(parent))
-        self._layer = []
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -249,8 +233,6 @@ class Subdivision:
         out._choose_vertices(vertices)
         out.cell_words = self.cell_words[wanted]
         out.history = list(self.history)
-        out._below = self._below.of_cells(wanted)
-        out._layer = [forms.of_cells(wanted) for forms in self._layer]
         out.rows = self.rows.copy()
         out.n_exact = 0
         return out
@@ -309,54 +291,80 @@ class Subdivision:
         for words in itertools.chain(self.walls, *self.signs):
             words.append(words.view[ends[:, 0]] | words.view[ends[:, 1]])
         self._place_at_infinity(first, ends, bit)
-        forms = self._forms
-        assert forms is not None
-        which, unit = np.nonzero(unpack(open_, forms.form.shape[2]))
+        which, unit = np.nonzero(unpack(open_, self._row_of.shape[1]))
         if len(which):
-            cell, vertex = parent[which], first + which
-            form, error = forms.form[cell, :, unit], forms.error[cell, :, unit]
-            above, below, level = self.vertices.signs(vertex, form, error)
+            cell, row = parent[which], self._row_of[parent[which], unit]
+            above, below = self._settled(
+                first + which,
+                meeting[which],
+                cell,
+                unit,
+                self.rows.form.view[row],
+                self.rows.error.view[row],
+            )
             bits = np.uint64(1) << unit.astype(np.uint64)
-            infinite = self.vertices.x.view[vertex, self.d] == 0
-            for words, some in ((self._flat, level), (self._steep, (above | below) & ~level)):
-                np.bitwise_or.at(words.view, vertex[some & infinite], bits[some & infinite])
-            level = (self._flat.view[vertex] & bits) != 0
-            if level.any():
-                above[level], below[level] = self.vertices.finite_signs(
-                    self.rows, meeting[which[level]], form[level], error[level]
-                )
-            for i in np.flatnonzero(~(above | below)).tolist():
-                sign = self._exact_sign(
-                    int(vertex[i]), meeting[which[i]], int(cell[i]), int(unit[i])
-                )
-                above[i], below[i] = sign > 0, sign < 0
             pos, neg = pos.copy(), neg.copy()
             np.bitwise_or.at(pos, which[above], bits[above])
             np.bitwise_or.at(neg, which[below], bits[below])
         return pos, neg
 
-    def _vertex_signs(self) -> tuple[WordArray, WordArray]:
-        """Return the signs of the current forms at all vertices."""
-        forms = self._forms
-        assert forms is not None
-        n, units = len(self.vertices), forms.form.shape[2]
+    def _vertex_signs(self, mask: BoolArray) -> tuple[WordArray, WordArray]:
+        """Return the signs of the units of the current block at all vertices.
+
+        Parameters
+        ----------
+        mask : boolean array of shape (cells, neurons of the layers below, or more)
+
+        Returns
+        -------
+        positive, negative : uint64 arrays of shape (vertices,)
+        """
+        block = self.layout.blocks[self.block]
+        net, units = self.layout.nets[block.net], slice(block.first, block.last)
+        n = len(self.vertices)
         pos, neg = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
-        infinite = self.vertices.x.view[:, self.d] == 0
         self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
         parent = self.lattice.faces[0].parent.view
         meeting = self.lattice.faces[0].normals.view
-        for some in passes(n, units * (self.d + 1)):
-            cell, vertices = parent[some], np.arange(some.start, some.stop)
-            above, below, level = self.vertices.signs(vertices, forms.form[cell], forms.error[cell])
-            steep = (above | below) & ~level
-            self._flat.view[some] = np.where(infinite[some], pack(level), np.uint64(0))
-            self._steep.view[some] = np.where(infinite[some], pack(steep), np.uint64(0))
-            for i, unit in np.argwhere(~(above | below)).tolist():
-                vertex = some.start + i
-                sign = self._exact_sign(vertex, meeting[vertex], int(cell[i]), unit)
-                above[i, unit], below[i, unit] = sign > 0, sign < 0
+        for some in passes(n, max(net.widths)):
+            x, error = self.vertices.x.view[some], self.vertices.error.view[some]
+            value, bound = values_of_units(net, block.layer, units, mask[parent[some]], x, error)
+            above, below = value > bound, value < -bound
+            steep = pack(above | below)
+            self._steep.view[some] = np.where(x[:, self.d] == 0, steep, np.uint64(0))
+            which, unit = np.nonzero(~(above | below))
+            vertex = some.start + which
+            cell = parent[vertex]
+            above[which, unit], below[which, unit] = self._settled(
+                vertex, meeting[vertex], cell, unit, *self._forms(mask, cell, unit)
+            )
             pos[some], neg[some] = pack(above), pack(below)
         return pos, neg
+
+    def _settled(
+        self,
+        vertex: Ints,
+        meeting: IntArray,
+        cell: Ints,
+        unit: Ints,
+        form: FloatArray,
+        error: FloatArray,
+    ) -> tuple[BoolArray, BoolArray]:
+        """Decide signs: of one unit each, on a cell, at a vertex with the rows that meet there."""
+        bits = np.uint64(1) << unit.astype(np.uint64)
+        infinite = self.vertices.x.view[vertex, self.d] == 0
+        above, below, level = self.vertices.signs(vertex, form, error)
+        for words, some in ((self._flat, level), (self._steep, (above | below) & ~level)):
+            np.bitwise_or.at(words.view, vertex[some & infinite], bits[some & infinite])
+        level = (self._flat.view[vertex] & bits) != 0
+        if level.any():
+            above[level], below[level] = self.vertices.finite_signs(
+                self.rows, meeting[level], form[level], error[level]
+            )
+        for i in np.flatnonzero(~(above | below)).tolist():
+            sign = self._exact_sign(int(vertex[i]), meeting[i], int(cell[i]), int(unit[i]))
+            above[i], below[i] = sign > 0, sign < 0
+        return above, below
 
     def _place_at_infinity(self, first: int, ends: IntArray, bit: np.uint64) -> None:
         """Find out which forms have a vanishing M-part at new vertices.

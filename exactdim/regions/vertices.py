@@ -10,7 +10,7 @@ that vanishes, of its constant part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,90 +18,10 @@ import numpy as np
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.arith.rationals import FloatArray
-from exactdim.nets.patterns import HUGE, TINY, UNIT_ROUNDOFF, affine_with_error
-from exactdim.regions.faces import BoolArray, Growing, IntArray, Ints, WordArray
-from exactdim.regions.layout import Layout
+from exactdim.nets.patterns import HUGE, TINY, UNIT_ROUNDOFF
+from exactdim.regions.faces import BoolArray, Growing, IntArray, Ints
 
-__all__ = ["AffineForms", "ExactForms", "ExactPoint", "Rows", "VertexTable"]
-
-
-@dataclass(frozen=True)
-class AffineForms:
-    """Affine forms of all units of a block of neurons on every cell, with error bounds.
-
-    Attributes
-    ----------
-    form, error : float arrays of shape (cells, d + 1, units)
-        Gradient and constant, and how far each number may be from the exact one.
-    """
-
-    form: FloatArray
-    error: FloatArray
-
-    @classmethod
-    def coordinates(cls, d: int, cells: int = 1) -> AffineForms:
-        """Return the d coordinate functions on some cells."""
-        form, shape = np.eye(d + 1, d), (cells, d + 1, d)
-        return cls(np.broadcast_to(form, shape), np.broadcast_to(np.zeros_like(form), shape))
-
-    def of_cells(self, cells: Ints) -> AffineForms:
-        """Return the forms on some cells."""
-        return AffineForms(self.form[cells], self.error[cells])
-
-    def rectified(self, cells: Ints, mask: BoolArray) -> AffineForms:
-        """Return the forms on some cells, zero where a unit is off; mask is cells x units."""
-        off = ~mask[:, None]  # not a product: a form beyond the range of floats is off, too
-        out = self.of_cells(cells)
-        np.copyto(out.form, 0.0, where=off)
-        np.copyto(out.error, 0.0, where=off)
-        return out
-
-    def affine(self, W: FloatArray, b: FloatArray) -> AffineForms:
-        """Apply an affine layer."""
-        cells, rows, units = self.form.shape
-        form = np.empty((cells, rows, len(W)))
-        error = np.empty_like(form)
-        for some in passes(cells, rows * max(units, len(W))):
-            for part, bias in ((slice(0, -1), np.zeros_like(b)), (slice(-1, None), b)):
-                below = [a[some, part].reshape(-1, units) for a in (self.form, self.error)]
-                with np.errstate(all="ignore"):
-                    z, bound = affine_with_error(W, bias, *below)
-                if part.stop == -1:  # where all units are off, there is no gradient, and no doubt
-                    bound[~((below[0] != 0) | (below[1] != 0)).any(axis=1)] = 0.0
-                form[some, part] = z.reshape(-1, rows - 1 if part.stop else 1, len(W))
-                error[some, part] = bound.reshape(-1, rows - 1 if part.stop else 1, len(W))
-        return AffineForms(form, error)
-
-    @staticmethod
-    def side_by_side(parts: Sequence[AffineForms]) -> AffineForms:
-        """Join forms of different units on the same cells."""
-        if len(parts) == 1:
-            return parts[0]
-        return AffineForms(
-            np.concatenate([p.form for p in parts], axis=2),
-            np.concatenate([p.error for p in parts], axis=2),
-        )
-
-
-CHUNK = 1 << 17
-"""Numbers in the largest temporary array of a pass: few enough for the cache of a core."""
-
-
-def passes(n: int, numbers: int) -> Iterator[slice]:
-    """Divide n rows into passes whose temporary arrays are small.
-
-    Parameters
-    ----------
-    n : int
-    numbers : int
-        Numbers per row in such an array.
-
-    Returns
-    -------
-    iterator of slice
-    """
-    step = max(1, CHUNK // numbers)
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+__all__ = ["ExactPoint", "Rows", "VertexTable"]
 
 
 def _value_with_error(
@@ -229,103 +149,6 @@ class ExactPoint:
             sum(g * a for g, a in zip(form, self.finite, strict=False)) + form[-1] * self.scale
         )
         return (value > 0) - (value < 0)
-
-
-class ExactForms:
-    """Exact affine forms of the neurons on cells.
-
-    Parameters
-    ----------
-    layout : Layout
-        Networks on the coordinates of the domain.
-    walls : QMatrix of shape (m, d + 1)
-        The rows of block -1: the enclosing simplex, then the domain's inequalities.
-    """
-
-    def __init__(self, layout: Layout, walls: QMatrix) -> None:
-        self.layout = layout
-        self.d = walls.shape[1] - 1
-        self.walls = _integer_rows(walls)
-        identity = QMatrix.identity(self.d)
-        self._inputs = QMatrix.hstack([identity, QMatrix.zeros(self.d, 1)])
-        self._cache: dict[tuple[int, int, bytes], tuple[QMatrix, list[list[int]]]] = {}
-        self._blocks: dict[tuple[int, bytes], list[list[int]]] = {}
-
-    def row(self, block: int, words: WordArray, unit: int) -> list[int]:
-        """Return one form times a positive number, in integers.
-
-        Parameters
-        ----------
-        block : int
-            -1 for the walls.
-        words : uint64 array
-            Pattern of a cell in the blocks before.
-        unit : int
-            Number within the block.
-
-        Returns
-        -------
-        list of d + 1 ints
-        """
-        if block < 0:
-            return self.walls[unit]
-        key = (block, words.tobytes())
-        rows = self._blocks.get(key)
-        if rows is None:
-            place = self.layout.blocks[block]
-            mask = self.layout.masks(words[None])[0]
-            rows = self._forms(place.net, place.layer, mask)[1][place.first : place.last]
-            if len(self._blocks) > CACHED_CELLS:
-                self._blocks.clear()
-            self._blocks[key] = rows
-        return rows[unit]
-
-    def of_layer(self, net: int, layer: int, mask: BoolArray) -> QMatrix:
-        """Return the forms of all units of a layer.
-
-        Parameters
-        ----------
-        net, layer : int
-        mask : boolean array
-            The pattern of all neurons, or at least of those before this layer.
-
-        Returns
-        -------
-        QMatrix of shape (units, d + 1)
-            Gradient and constant.
-        """
-        return self._forms(net, layer, mask)[0]
-
-    def _forms(self, net: int, layer: int, mask: BoolArray) -> tuple[QMatrix, list[list[int]]]:
-        network, start = self.layout.nets[net], self.layout.starts[net]
-        end = start + sum(network.widths[1 : layer + 1])
-        key = (net, layer, np.packbits(mask[start:end]).tobytes())
-        found = self._cache.get(key)
-        if found is not None:
-            return found
-        if layer:
-            h = self._forms(net, layer - 1, mask)[0]
-            on = mask[end - network.widths[layer] : end]
-            h = h.masked(np.repeat(on[:, None], self.d + 1, axis=1))
-        else:
-            h = self._inputs
-        z = network.weights[layer] @ h
-        bias = network.biases[layer]
-        if bias is not None:
-            z += QMatrix.hstack([QMatrix.zeros(bias.shape[1], self.d), bias.T])
-        if len(self._cache) > CACHED_CELLS:
-            self._cache.clear()
-        self._cache[key] = found = z, _integer_rows(z)
-        return found
-
-
-CACHED_CELLS = 20_000
-"""Exact forms kept per process."""
-
-
-def _integer_rows(matrix: QMatrix) -> list[list[int]]:
-    numbers, width = matrix.numerators(), matrix.shape[1]
-    return [numbers[i : i + width] for i in range(0, len(numbers), width)]
 
 
 def _solve_with_error(
