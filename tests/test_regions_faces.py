@@ -977,6 +977,8 @@ def test_forms_of_units_keep_their_bounds(kind, many):
                 on = mask[k, first : first + len(z)].tolist() + [False] * len(z)
                 h = [row if on[i] else [Fraction(0)] * (d + 1) for i, row in enumerate(z)]
                 first += len(z)
+            layers = np.split(mask[k], np.cumsum(widths[1:-1]))[:-1]
+            assert all(layer.any() for layer in layers) or not bound[k, :d].any()
             for u, v, e in zip(z[units[k]], form[k].tolist(), bound[k].tolist(), strict=True):
                 finite += np.isfinite(e)
                 assert e == np.inf or abs(u - Fraction(v)) <= Fraction(e)

@@ -134,19 +134,18 @@ def forms_of_units(
     form = np.column_stack([W, b])[units]
     with np.errstate(all="ignore"):  # weights and biases are rounded
         error = np.abs(form) * (4 * UNIT_ROUNDOFF) + TINY
-    error[~(np.abs(form) < HUGE)] = np.inf
     end = sum(len(W) for W, _ in net.float_layers[:layer])
     for W, b in net.float_layers[:layer][::-1]:
         off = ~mask[:, end - len(W) : end]
         end -= len(W)
         for numbers in (form, error):  # not a product: also forms beyond the range of floats
             np.copyto(numbers[:, :-1], 0.0, where=off)
+        none = ~((form != 0) | (error != 0))[:, :-1].any(axis=1)
         down = np.zeros((W.shape[1] + 1, len(W) + 1))
         down[:, :-1] = np.column_stack([W, b]).T
         down[-1, -1] = 1.0
         with np.errstate(all="ignore"):
             form, error = affine_with_error(down, 0.0, form, error)
-        none = off.all(axis=1)
         form[none, :-1] = error[none, :-1] = 0.0
     return form, error
 
