@@ -267,7 +267,7 @@ def _group(rows: WordArray) -> Ints:
     if not len(rows):
         return np.zeros(0, np.int64)
     factors = np.arange(1, rows.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = rows * (factors | np.uint64(1))
+    mixed = (rows ^ rows >> np.uint64(32)) * (factors | np.uint64(1))
     mixed ^= mixed >> np.uint64(29)
     key = (mixed * np.uint64(0xBF58476D1CE4E5B9)).sum(axis=1, dtype=np.uint64)
     order = np.argsort(key, kind="stable")

@@ -1,15 +1,15 @@
 """Subdivisions as jobs: in bounded memory, on several processes or machines, resumable.
 
-The cells of the first layers are independent jobs. Each is finished on its own and gives a
-`CellComplex`; `cellular.joined` puts them together. Finished jobs can be kept in a folder: a run
-that is killed at any moment goes on from there.
+The cells of the first layers are independent jobs. Each is finished on its own and gives one or
+several `CellComplex`; `cellular.joined` puts all of them together. Finished jobs can be kept in a
+folder: a run that is killed at any moment goes on from there.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -132,12 +132,14 @@ def complexes(
         limits.check(regions)
         yield kept
     budget_now = limits.after(regions)
-    finished = _results(waiting, executor, _whole, budget_now, len(jobs), progress)
+    finished = _results(
+        waiting, executor, _whole if store else _parts, _number, budget_now, len(jobs), progress
+    )
     with closing(finished):
-        for number, part in finished:
+        for number, parts in finished:
             if store:
-                store.save(number, part)
-            yield part
+                store.save(number, *parts)
+            yield from parts
 
 
 def number_of_cells(
@@ -162,7 +164,7 @@ def number_of_cells(
         )
         return sum(part.n_cells for part in parts)
     jobs = _plan(_start(layout, inequalities, limits), limits, jobs_for(executor))
-    results = _results(dict(enumerate(jobs)), executor, _number, limits, len(jobs), progress)
+    results = _results(dict(enumerate(jobs)), executor, _number, int, limits, len(jobs), progress)
     return sum(n for _, n in results)
 
 
@@ -261,20 +263,24 @@ def _plan(start: Subdivision, limits: Budget, n_jobs: int) -> list[Subdivision]:
     return start.split(n_jobs)
 
 
-Result = TypeVar("Result", bound="CellComplex | int")
+Result = TypeVar("Result", list[CellComplex], int)
 
-Summary: TypeAlias = Callable[[Iterator[CellComplex]], Result]
+Summary: TypeAlias = Callable[[Iterable[CellComplex]], Result]
 """What is made of the parts of a job, and sent back."""
 
 Limits: TypeAlias = "tuple[int | None, float | None, int]"
 """A budget as it is sent."""
 
 
-def _whole(parts: Iterator[CellComplex]) -> CellComplex:
-    return joined(list(parts))
+def _parts(parts: Iterable[CellComplex]) -> list[CellComplex]:
+    return list(parts)
 
 
-def _number(parts: Iterator[CellComplex]) -> int:
+def _whole(parts: Iterable[CellComplex]) -> list[CellComplex]:
+    return [joined(list(parts))]
+
+
+def _number(parts: Iterable[CellComplex]) -> int:
     return sum(part.n_cells for part in parts)
 
 
@@ -288,11 +294,12 @@ def _results(
     jobs: dict[int, Subdivision],
     executor: Workers,
     summary: Summary[Result],
+    size: Callable[[Result], int],
     limits: Budget,
     total: int,
     progress: Progress | None,
 ) -> Generator[tuple[int, Result], None, None]:
-    """Yield finished jobs in any order, within the limits."""
+    """Yield finished jobs in any order, within the limits; the size of one is its regions."""
     done, regions = total - len(jobs), 0
 
     def overdue(running: list[int]) -> None:  # each has at least the cells that it began with
@@ -307,7 +314,7 @@ def _results(
     with closing(results(work, jobs, executor)) as finished:
         for number, result in finished:
             done += 1
-            regions += result if isinstance(result, int) else result.n_cells
+            regions += size(result)
             yield number, result  # before anything else, so that it is kept
             limits.check(regions)
             if progress:
