@@ -191,7 +191,7 @@ def growth() -> None:
 def processes() -> None:
     """Time the default, one process and two, each in a new interpreter: memory is new to all."""
     results = []
-    for widths in ((3, 40, 40, 40, 1), (4, 24, 24, 1), (3, 64, 64, 64, 1), (3, 96, 96, 96, 1)):
+    for widths in ((3, 40, 40, 40, 1), (4, 24, 24, 1), (3, 64, 64, 64, 1)):
         row: dict = {"widths": widths}
         for name in ("activation_regions", "count_regions"):
             seconds: dict[int, list[float]] = {0: [], 1: [], 2: []}
