@@ -7,6 +7,7 @@ channel of its own, so that killing one harms nothing else.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import pickle
@@ -32,6 +33,9 @@ Workers: TypeAlias = "Executor | int | None"
 
 MOST_DEATHS = 4
 """Processes of our own that may die before we give up."""
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""Options of `mallopt`, as <malloc.h> of the GNU C library numbers them."""
 
 Job = TypeVar("Job")
 Order = TypeVar("Order")
@@ -224,6 +228,7 @@ def _serve(
     """Do jobs in a process of our own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master decides
     _let_interrupts_through()
+    _keep_memory()
     if os.getppid() == master:  # else the process was started by a server, which ends it
         threading.Thread(target=_end_with, args=(master,), daemon=True).start()
     while True:
@@ -239,6 +244,17 @@ def _serve(
             channel.send(answer)
         except Exception as error:
             channel.send((False, TypeError(f"the result of a job cannot be sent back: {error}")))
+
+
+def _keep_memory() -> None:
+    """Let this process keep what it frees, where the C library can be told so.
+
+    To hand memory back to the system and to ask for it again takes a tenth of the time of a job.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(TRIM_THRESHOLD, 1 << 30)
+        set_option(MMAP_THRESHOLD, 1 << 25)
 
 
 def _portable(error: Exception) -> Exception:
