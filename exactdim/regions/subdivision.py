@@ -97,7 +97,7 @@ class Subdivision:
             self.walls[i // BITS].view[i] |= np.uint64(1 << i % BITS)
         self.cell_words = np.zeros((1, 0), np.uint64)
         self.history: list[WordArray] = []  # patterns of the cells at the start of each block
-        self._row_of = np.zeros((1, 1), np.int32)  # of each unit on each cell that it crosses
+        self._row_of = NO_ROWS  # of each unit of the block on each cell that it crosses
         # forms whose M-part is known to be zero, or not to be, at each vertex at infinity
         self._flat = Growing(np.zeros(d + 1, np.uint64))
         self._steep = Growing(np.zeros(d + 1, np.uint64))
@@ -198,6 +198,7 @@ class Subdivision:
         vertices, cells = self.lattice.faces[0], self.lattice.faces[self.d]
         self.signs.append((Growing(vertices.pos.view.copy()), Growing(vertices.neg.view.copy())))
         self.cell_words = np.column_stack([self.cell_words[cells.parent.view], cells.pos.view])
+        self._row_of = NO_ROWS
         self.block += 1
 
     # -- parts --------------------------------------------------------------------------------
@@ -410,3 +411,4 @@ class Subdivision:
 
 
 NO_WORDS = np.zeros(0, np.uint64)
+NO_ROWS = np.zeros((1, 1), np.int32)
