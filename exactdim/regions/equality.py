@@ -271,7 +271,7 @@ def _comparable(a: NetworkLike, b: NetworkLike) -> tuple[ReLUNetwork, ReLUNetwor
 def _in_doubt(regions: RegionComplex) -> Iterator[int]:
     """Yield all regions, those first on which floats prove the networks different."""
     later: list[int] = []
-    for part in passes(len(regions), max(width for net in regions.nets for width in net.widths)):
+    for part in passes(len(regions), regions.layout.widest):
         some = np.arange(part.start, part.stop)
         different = surely_different_outputs(regions, (some, 0), (some, 1))
         yield from some[different].tolist()
@@ -304,7 +304,7 @@ def _candidates(regions: RegionComplex, best: Fraction) -> list[int]:
     vertices = np.flatnonzero(cells.x[:, d] != 0)
     bound = np.zeros(len(vertices))
     sure = 0.0
-    for part in passes(len(vertices), max(width for net in regions.nets for width in net.widths)):
+    for part in passes(len(vertices), regions.layout.widest):
         some = vertices[part]
         with np.errstate(all="ignore"):
             (left, left_error), (right, right_error) = (

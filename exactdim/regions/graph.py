@@ -211,7 +211,7 @@ def surely_different_outputs(
     boolean array of shape (n,)
     """
     out = np.zeros(len(left[0]), np.bool_)
-    for some in passes(len(out), max(max(net.widths) for net in regions.nets)):
+    for some in passes(len(out), regions.layout.widest):
         (a, a_error), (b, b_error) = (
             _output_forms(regions, cells[some], net) for cells, net in (left, right)
         )

@@ -82,6 +82,11 @@ class Layout:
         return self.ends[-1]
 
     @cached_property
+    def widest(self) -> int:
+        """The largest number of units of a layer, inputs and outputs counted as layers."""
+        return max(width for net in self.nets for width in net.widths)
+
+    @cached_property
     def starts(self) -> list[int]:
         """Columns at which the networks start."""
         return list(accumulate((net.n_hidden for net in self.nets), initial=0))

@@ -176,7 +176,7 @@ class Subdivision:
         self.lattice.set_signs(*self._vertex_signs(mask))
         cell, unit = np.nonzero(unpack(cells.pos.view & cells.neg.view, block.width))
         self._row_of = np.zeros((len(cells), block.width), np.int32)
-        for some in passes(len(cell), max(self.layout.nets[block.net].widths)):
+        for some in passes(len(cell), self.layout.widest):
             form, error = self._forms(mask, cell[some], unit[some])
             self._row_of[cell[some], unit[some]] = self.rows.add(
                 form, error, self.block, cell[some], unit[some]
@@ -327,7 +327,7 @@ class Subdivision:
         self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
         parent = self.lattice.faces[0].parent.view
         meeting = self.lattice.faces[0].normals.view
-        for some in passes(n, max(net.widths)):
+        for some in passes(n, self.layout.widest):
             x, error = self.vertices.x.view[some], self.vertices.error.view[some]
             value, bound = values_of_units(net, block.layer, units, mask[parent[some]], x, error)
             above, below = value > bound, value < -bound
