@@ -159,3 +159,25 @@ def test_a_daemonic_process_is_told_that_it_cannot():
 def test_what_is_no_executor(executor):
     with pytest.raises(errors.InvalidInput, match="executor"):
         ed.count_regions(ed.ReLUNetwork.random((1, 3, 1), seed=0), executor=executor)
+
+
+START = """
+import multiprocessing, sys
+import exactdim as ed
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    net = ed.ReLUNetwork.random((2, 6, 4, 1), seed=0)
+    found = ed.activation_regions(net, (-1, 1), executor=2)
+    assert len(found) == ed.count_regions(net, (-1, 1), executor=2) == ed.count_regions(net, (-1, 1))
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_processes_started_in_any_way(method, tmp_path):
+    script = tmp_path / "start.py"  # which new interpreters can read
+    script.write_text(START)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", script, method],
+        capture_output=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr.decode()
