@@ -133,7 +133,7 @@ def complexes(
         yield kept
     budget_now = limits.after(regions)
     finished = _results(
-        waiting, executor, _whole if store else _parts, _number, budget_now, len(jobs), progress
+        waiting, executor, _whole if store else list, _number, budget_now, len(jobs), progress
     )
     with closing(finished):
         for number, parts in finished:
@@ -223,7 +223,7 @@ def _cut_block(sub: Subdivision, limits: Budget, tick: Tick) -> None:
 
 
 def _stream(sub: Subdivision, limits: Budget, tick: Tick) -> Iterator[CellComplex]:
-    """Finish a subdivision depth first, in parts whose affine forms fit into memory."""
+    """Finish a subdivision depth first, in parts that fit into memory."""
     while not sub.finished:
         parts = -(-sub.n_cells * sub.layout.blocks[sub.block].width // PART)
         if parts > 1 and sub.n_cells > 1:
@@ -270,10 +270,6 @@ Summary: TypeAlias = Callable[[Iterable[CellComplex]], Result]
 
 Limits: TypeAlias = "tuple[int | None, float | None, int]"
 """A budget as it is sent."""
-
-
-def _parts(parts: Iterable[CellComplex]) -> list[CellComplex]:
-    return list(parts)
 
 
 def _whole(parts: Iterable[CellComplex]) -> list[CellComplex]:

@@ -98,9 +98,7 @@ class Subdivision:
         self.cell_words = np.zeros((1, 0), np.uint64)
         self.history: list[WordArray] = []  # patterns of the cells at the start of each block
         self._row_of = NO_ROWS  # of each unit of the block on each cell that it crosses
-        # forms whose M-part is known to be zero, or not to be, at each vertex at infinity
-        self._flat = Growing(np.zeros(d + 1, np.uint64))
-        self._steep = Growing(np.zeros(d + 1, np.uint64))
+        self._forget_slopes()
         for i in range(d + 1, self.inequalities.shape[0]):
             self._cut_off(i)
             check(0)
@@ -122,8 +120,8 @@ class Subdivision:
         error = np.abs(form) * 2.0**-52 + 2.0**-1000
         (number,) = self.rows.add(form, error, -1, np.zeros(1, np.int32), np.full(1, row))
         self._domain_row = row
+        self._forget_slopes()
         n = len(self.vertices)
-        self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
         zeros, meeting = np.zeros(n, np.int32), self.lattice.faces[0].normals.view
         signs = self._settled(
             np.arange(n), meeting, zeros, zeros, np.tile(form, (n, 1)), np.tile(error, (n, 1))
@@ -322,9 +320,9 @@ class Subdivision:
         """
         block = self.layout.blocks[self.block]
         net, units = self.layout.nets[block.net], slice(block.first, block.last)
+        self._forget_slopes()
         n = len(self.vertices)
         pos, neg = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
-        self._flat, self._steep = (Growing(np.zeros(n, np.uint64)) for _ in range(2))
         parent = self.lattice.faces[0].parent.view
         meeting = self.lattice.faces[0].normals.view
         for some in passes(n, self.layout.widest):
@@ -366,6 +364,12 @@ class Subdivision:
             sign = self._exact_sign(int(vertex[i]), meeting[i], int(cell[i]), int(unit[i]))
             above[i], below[i] = sign > 0, sign < 0
         return above, below
+
+    def _forget_slopes(self) -> None:
+        """Start anew on which forms have an M-part of zero, or not, at vertices at infinity."""
+        self._flat, self._steep = (
+            Growing(np.zeros(len(self.vertices), np.uint64)) for _ in range(2)
+        )
 
     def _place_at_infinity(self, first: int, ends: IntArray, bit: np.uint64) -> None:
         """Find out which forms have a vanishing M-part at new vertices.

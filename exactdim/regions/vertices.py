@@ -31,19 +31,16 @@ def _value_with_error(
 
     Parameters
     ----------
-    form, form_error : arrays of shape (n, d + 1) or (n, d + 1, units)
-    x, x_error : arrays of shape (n, d + 1)
+    form, form_error, x, x_error : arrays of shape (n, d + 1)
 
     Returns
     -------
-    value, bound : arrays of shape (n,) or (n, units)
+    value, bound : arrays of shape (n,)
 
     Notes
     -----
     As `affine_with_error`, for a different form at each point.
     """
-    if form.ndim == 3:
-        x, x_error = x[:, :, None], x_error[:, :, None]
     terms = form.shape[1]
     reach = np.abs(x) + x_error
     value = form[:, 0] * x[:, 0]
@@ -296,10 +293,10 @@ class VertexTable:
             )
             above, below = value > bound, value < -bound
         level = np.zeros_like(above)
-        doubtful = np.nonzero(~(above | below))
-        forms = np.moveaxis(form, 1, -1)[doubtful], np.moveaxis(error, 1, -1)[doubtful]
-        constant = ~((forms[0] != 0) | (forms[1] != 0))[:, : self.d].any(axis=1)
-        value, bound = forms[0][:, self.d], forms[1][:, self.d]
+        doubtful = np.flatnonzero(~(above | below))
+        form, error = form[doubtful], error[doubtful]
+        constant = ~((form != 0) | (error != 0))[:, : self.d].any(axis=1)
+        value, bound = form[:, self.d], error[:, self.d]
         level[doubtful] = constant & (np.abs(value) > bound)
         above[doubtful] = level[doubtful] & (value > 0)
         below[doubtful] = level[doubtful] & (value < 0)
