@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
+from exactdim.arith.parallel import one_blas_thread
 from exactdim.arith.rationals import ArrayLike
 from exactdim.dimension.local import Progress, local_dimension
 from exactdim.dimension.result import Dimension
@@ -332,7 +332,6 @@ def _numeric_ranks(
 
 
 def _singular_values(J: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    # a busy machine makes threads of small products wait for each other, several times over
     few = min(J.shape) <= SMALL_SPECTRUM
-    with threadpool_limits(1, "blas") if few else nullcontext():
+    with one_blas_thread() if few else nullcontext():
         return np.linalg.svd(J, compute_uv=False)

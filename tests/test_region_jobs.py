@@ -24,6 +24,7 @@ import pytest
 import exactdim as ed
 from exactdim import Domain, cli, errors
 from exactdim.nets.formats import write_network
+from exactdim.regions import jobs
 
 # Python warns where a process with threads forks; the pools here have no other choice.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -206,8 +207,9 @@ def test_executors_that_make_no_sense():
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
-def test_a_worker_killed_in_the_middle(deaths, large_count):
-    """It is killed right after a job is done; the others are done by processes started anew."""
+def test_a_worker_killed_in_the_middle(deaths, large_count, monkeypatch):
+    """It is killed right after a part is done; its job is begun again by a new process."""
+    monkeypatch.setattr(jobs, "PART", 1 << 16)
     killed, seen = [], set()
 
     def progress(done, total, note):

@@ -4,13 +4,14 @@ import contextlib
 import itertools
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter, deque
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -24,7 +25,7 @@ from networks import networks
 
 import exactdim as ed
 from exactdim import Domain, QMatrix, errors
-from exactdim.regions import cellular, faces, forms, jobs, subdivision, vertices
+from exactdim.regions import cellular, faces, forms, jobs, subdivision, vertices, workers
 
 # Python warns where a process with threads forks; a pool has no other choice.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -401,6 +402,78 @@ def test_parts_of_any_size(net, part):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "PART", part)
         assert summary(ed.activation_regions(net)) == summary(whole)
+
+
+class Dividing(Executor):
+    """Has every job divided, after any neuron, and goes on with the parts in any order."""
+
+    def __init__(self, choose):
+        self.choose = choose
+        self.waiting = []
+
+    @property
+    def idle(self):
+        return self.choose.random() < 0.3
+
+    def give(self, part):
+        self.waiting.append(pickle.loads(pickle.dumps(part)))
+
+    def tell(self, n):
+        assert n > 0
+
+    def submit(self, do, job, order, nobody):
+        found, self.waiting = [], [job]
+        while self.waiting:
+            self.choose.shuffle(self.waiting)
+            found.append(do(self.waiting.pop(), order, self))
+        future = Future()
+        future.set_result(list(itertools.chain.from_iterable(found)))
+        return future
+
+
+@given(networks(max_depth=4, max_width=4), st.randoms(use_true_random=False), st.integers(1, 200))
+def test_jobs_divided_after_any_neuron(net, choose, part):
+    for domain in (None, (-1, "3/2")):
+        whole = summary(ed.activation_regions(net, domain))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(jobs, "SHARED", 0)
+            patch.setattr(jobs, "PART", part)
+            divided = ed.activation_regions(net, domain, executor=Dividing(choose))
+        assert summary(divided) == whole
+
+
+@pytest.mark.parametrize(("name", "domain"), PIECES)
+def test_larger_jobs_divided_after_any_neuron(name, domain, monkeypatch):
+    net = common_network(name)
+    whole = summary(ed.activation_regions(net, domain))
+    monkeypatch.setattr(jobs, "SHARED", 0)
+    for seed in range(5):
+        divided = ed.activation_regions(net, domain, executor=Dividing(random.Random(seed)))
+        assert summary(divided) == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers inherit the patch by fork")
+@pytest.mark.parametrize("processes", [2, 5])
+def test_processes_that_help_each_other(processes, monkeypatch, tmp_path):
+    """One job: all but one process have only what is handed over to them."""
+    monkeypatch.setattr(jobs, "SHARED", 0)
+    monkeypatch.setattr(jobs, "jobs_for", lambda _: 1)
+    monkeypatch.setattr(jobs, "KEPT_JOBS", 1)
+    net, domain = common_network("3,8,8,1"), (-1, 1)
+    whole = summary(ed.activation_regions(net, domain))
+    given_parts = []
+    divided = workers._Ledger.divided
+    monkeypatch.setattr(
+        workers._Ledger,
+        "divided",
+        lambda self, part, job: given_parts.append(part) or divided(self, part, job),
+    )
+    assert summary(ed.activation_regions(net, domain, executor=processes)) == whole
+    assert given_parts
+    options = {"executor": processes, "checkpoint": tmp_path / "c"}
+    assert summary(ed.activation_regions(net, domain, **options)) == whole
+    assert summary(ed.activation_regions(net, domain, checkpoint=tmp_path / "c")) == whole
+    assert ed.count_regions(net, domain, executor=processes) == len(whole[1])
 
 
 @pytest.mark.parametrize(("name", "domain"), PIECES)

@@ -12,7 +12,7 @@ import pytest
 
 import exactdim as ed
 from exactdim import errors
-from exactdim.regions.workers import Work, results
+from exactdim.regions.workers import NOBODY, Work, results
 
 
 class Unportable(Exception):
@@ -23,7 +23,7 @@ class Unportable(Exception):
         self.unportable = lambda: 0
 
 
-def do(job, order):
+def do(job, order, others):
     if not isinstance(job, str):
         return job, order
     if job == "raise":
@@ -54,12 +54,65 @@ def nobody_left():
 def test_every_job_is_done_once(workers):
     jobs = {number: f"job {number}" for number in range(17)}
     found = sorted(results(work(), jobs, workers))
-    assert found == [(number, (job, "now")) for number, job in jobs.items()]
+    assert found == [(number, [(job, "now")]) for number, job in jobs.items()]
+
+
+def divide(job, order, others):
+    """Take the numbers of a range one by one, and hand over half of what is left on request."""
+    start, end, death = job
+    done = []
+    while start < end:
+        done.append(start)
+        start += 1
+        if end - start > 1 and others.idle:
+            middle = (start + end) // 2
+            others.give((middle, end, death))
+            end = middle
+            if death and not os.path.exists(death):
+                open(death, "w").close()
+                os._exit(1)
+        if start % 10 == 0:
+            others.tell(10)
+        time.sleep(1e-3)
+    return os.getpid(), done
+
+
+@pytest.mark.parametrize("died", [False, True])
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_jobs_are_divided(processes, died, tmp_path):
+    """Every number is met exactly once, also if a process dies that has handed over a part."""
+    jobs = {
+        7: (0, 400, tmp_path / "death" if died and processes > 1 else None),
+        5: (0, 40, None),
+    }
+    heard = []
+    dividing = Work(
+        divide, order=lambda: 0, patience=lambda: None, overdue=print, heard=heard.append
+    )
+    found = dict(results(dividing, jobs, processes))
+    assert found.keys() == jobs.keys()
+    for number, (start, end, _) in jobs.items():
+        numbers = [n for _, done in found[number] for n in done]
+        assert sorted(numbers) == list(range(start, end))
+    at_work = {process for process, _ in found[7]}
+    assert (len(at_work) > 1) == (processes > 1)
+    assert (len(found[7]) > 1) == (processes > 1)
+    assert (tmp_path / "death").exists() == (died and processes > 1)
+    assert heard
+    assert max(heard) <= 440
+
+
+def test_where_jobs_are_not_divided():
+    jobs = {0: (0, 30, None), 1: (0, 20, None)}
+    found = dict(results(Work(divide, lambda: 0, lambda: None, print), jobs, None))
+    assert [len(found[number]) for number in jobs] == [1, 1]
+    with pytest.raises(RuntimeError, match="asked"):
+        NOBODY.give((0, 1, None))
 
 
 def test_large_results():
     jobs = {number: np.full(10**6, number) for number in range(4)}
-    for number, (array, _) in results(work(), jobs, 2):
+    for number, [(array, _)] in results(work(), jobs, 2):
         assert np.array_equal(array, jobs[number])
 
 
@@ -101,7 +154,7 @@ BURST = """
 import os, psutil, signal, sys, threading, time
 from exactdim.regions.workers import Work, results
 
-def do(job, order):
+def do(job, order, others):
     time.sleep(60)
 
 left = 3

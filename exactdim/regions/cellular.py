@@ -147,17 +147,19 @@ def joined(parts: Sequence[CellComplex]) -> CellComplex:
     d = parts[0].d
     count, boundary, at_infinity, shared = [], [], [], []
     lower = [np.zeros(0, np.int32) for _ in parts]  # new numbers of faces one dimension lower
-    kept_vertices: list[BoolArray] = []
-    kept_facets: list[BoolArray] = []
+    kept_vertices: list[Ints] = []
+    kept_facets: list[Ints] = []
     for k in range(d + 1):
         keys = _keys_of_faces(parts, k, lower) if k else _keys_of_vertices(parts)
         kept, numbers = _numbering([p.shared[k] for p in parts], keys)
-        count.append(np.concatenate([p.count[k][own] for p, own in zip(parts, kept, strict=True)]))
-        members = []
+        count.append(_chosen([p.count[k] for p in parts], kept))
+        members = [np.zeros(0, np.int32)]
         if k:
             for part, own, number in zip(parts, kept, lower, strict=True):
-                members.append(number[part.boundary[k][np.repeat(own, part.count[k])]])
-        boundary.append(np.concatenate(members or [np.zeros(0, np.int32)]))
+                wanted = np.zeros(part.n_faces(k), np.bool_)
+                wanted[own] = True
+                members.append(number[part.boundary[k][np.repeat(wanted, part.count[k])]])
+        boundary.append(np.concatenate(members))
         at_infinity.append(_chosen([p.at_infinity[k] for p in parts], kept))
         shared.append(_chosen([p.shared[k] for p in parts], kept))
         if k == 0:
@@ -193,8 +195,15 @@ def joined(parts: Sequence[CellComplex]) -> CellComplex:
     )
 
 
-def _chosen(arrays: list[Any], kept: list[BoolArray]) -> Any:
-    return np.concatenate([array[own] for array, own in zip(arrays, kept, strict=True)])
+def _chosen(arrays: list[Any], kept: list[Ints]) -> Any:
+    """Put together some rows of each array."""
+    out = np.empty((sum(map(len, kept)), *arrays[0].shape[1:]), arrays[0].dtype)
+    start = 0
+    for array, own in zip(arrays, kept, strict=True):
+        # a mode other than "raise" lets the rows be written to their place at once
+        np.take(array, own, axis=0, out=out[start : start + len(own)], mode="clip")
+        start += len(own)
+    return out
 
 
 def _shifted_cells(parts: Sequence[CellComplex]) -> list[IntArray]:
@@ -231,34 +240,34 @@ def _keys_of_faces(parts: Sequence[CellComplex], k: int, lower: list[IntArray]) 
     return np.concatenate(keys or [np.zeros(0, np.int64)])
 
 
-def _numbering(shared: list[BoolArray], keys: Ints) -> tuple[list[BoolArray], list[IntArray]]:
+def _numbering(shared: list[BoolArray], keys: Ints) -> tuple[list[Ints], list[IntArray]]:
     """Give every face of all parts a number; shared ones with equal keys get the same.
 
     Returns
     -------
-    kept : list of boolean arrays
+    kept : list of integer arrays
         Per part, the faces that are numbered there for the first time.
     numbers : list of int32 arrays
     """
-    kept = [~flag for flag in shared]
     where = [np.flatnonzero(flag) for flag in shared]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     is_first = np.zeros(len(which), np.bool_)
     is_first[first] = True
-    start = 0
-    for own, w in zip(kept, where, strict=True):
-        own[w] = is_first[start : start + len(w)]
-        start += len(w)
-    numbers = []
-    start = 0
-    for own in kept:
-        numbers.append((np.cumsum(own) - 1 + start).astype(np.int32))
-        start += int(own.sum())
+    kept, numbers = [], []
+    n_shared = n_kept = 0
+    for flag, w in zip(shared, where, strict=True):
+        own = ~flag
+        own[w] = is_first[n_shared : n_shared + len(w)]
+        number = np.cumsum(own, dtype=np.int32) + np.int32(n_kept - 1)
+        kept.append(np.flatnonzero(own))
+        numbers.append(number)
+        n_shared += len(w)
+        n_kept += len(kept[-1])
     of_group = np.concatenate([n[w] for n, w in zip(numbers, where, strict=True)])[first]
-    start = 0
+    n_shared = 0
     for number, w in zip(numbers, where, strict=True):
-        number[w] = of_group[which[start : start + len(w)]]
-        start += len(w)
+        number[w] = of_group[which[n_shared : n_shared + len(w)]]
+        n_shared += len(w)
     return kept, numbers
 
 

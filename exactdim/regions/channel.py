@@ -6,9 +6,11 @@ the arrays stay out of it: they are sent from where they are, and received where
 
 from __future__ import annotations
 
+import io
 import pickle
 import socket
 import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,16 +27,19 @@ class Channel:
     ----------
     end : socket
         Connected, and blocking.
+    known : sequence
+        What both ends have, in the same order: where it occurs in an object, it is not sent.
     """
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, known: Sequence[object] = ()) -> None:
         self._end = end
+        self._known = known
 
     @classmethod
-    def pair(cls) -> tuple[Channel, Channel]:
+    def pair(cls, known: Sequence[object] = ()) -> tuple[Channel, Channel]:
         """Return both ends of a new connection."""
         one, other = socket.socketpair()
-        return cls(one), cls(other)
+        return cls(one, known), cls(other, known)
 
     def fileno(self) -> int:
         """Return what the operating system waits for."""
@@ -44,11 +49,20 @@ class Channel:
         """Close this end; the other one then meets the end of the stream."""
         self._end.close()
 
+    def ready(self) -> bool:
+        """Return whether something has come, or the other end is closed."""
+        try:
+            self._end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
+
     def send(self, thing: object) -> None:
         """Send an object; raises what pickling it raises, before anything is sent."""
         arrays: list[pickle.PickleBuffer] = []
-        head = pickle.dumps(thing, 5, buffer_callback=arrays.append)
-        pieces = [memoryview(head), *(array.raw() for array in arrays)]
+        head = io.BytesIO()
+        _Pickler(head, self._known, arrays.append).dump(thing)
+        pieces = [head.getbuffer(), *(array.raw() for array in arrays)]
         sizes = [len(pieces), *(piece.nbytes for piece in pieces)]
         self._end.sendall(b"".join(COUNT.pack(size) for size in sizes))
         for piece in pieces:
@@ -69,7 +83,7 @@ class Channel:
         (n,) = COUNT.unpack(self._read(COUNT.size))
         sizes = [size for (size,) in COUNT.iter_unpack(self._read(n * COUNT.size))]
         head, *arrays = [self._read(size) for size in sizes]
-        return pickle.loads(head, buffers=arrays)
+        return _Unpickler(io.BytesIO(head), self._known, arrays).load()
 
     def _read(self, size: int) -> memoryview:
         piece = np.empty(size, np.uint8).data  # a bytearray would be filled with zeros first
@@ -80,3 +94,32 @@ class Channel:
                 raise EOFError("the other end is closed")
             done += more
         return piece
+
+
+class _Pickler(pickle.Pickler):
+    """Writes numbers in the place of objects that the reader has."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        known: Sequence[object],
+        keep: Callable[[pickle.PickleBuffer], object],
+    ) -> None:
+        super().__init__(file, 5, buffer_callback=keep)
+        self._number = {id(thing): i for i, thing in enumerate(known)}
+
+    def persistent_id(self, thing: object) -> int | None:
+        return self._number.get(id(thing))
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts objects in the place of their numbers."""
+
+    def __init__(
+        self, file: io.BytesIO, known: Sequence[object], arrays: Sequence[memoryview]
+    ) -> None:
+        super().__init__(file, buffers=arrays)
+        self._known = known
+
+    def persistent_load(self, number: int) -> object:
+        return self._known[number]

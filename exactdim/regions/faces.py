@@ -402,6 +402,7 @@ class FaceLattice:
         used, others = self._closure(cells), self._closure(~cells)
         out = FaceLattice(self.d)
         out.n_cells = int(cells.sum())
+        out._zero_at_vertices = self._zero_at_vertices
         number = np.zeros(1, np.int32)
         for k, faces in enumerate(self.faces):
             out.faces[k], number = faces.kept(used[k], number)

@@ -12,11 +12,11 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from exactdim.arith.matrix import QMatrix
 from exactdim.errors import InvalidInput, TooLarge
@@ -25,7 +25,7 @@ from exactdim.regions.cellular import CellComplex, joined
 from exactdim.regions.folder import JobFolder
 from exactdim.regions.layout import Layout
 from exactdim.regions.subdivision import Subdivision
-from exactdim.regions.workers import Work, Workers, results
+from exactdim.regions.workers import NOBODY, Others, Work, Workers, results
 
 __all__ = [
     "Progress",
@@ -39,13 +39,16 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (jobs or neurons done, how many there are, a note)."""
 
 JOBS_PER_WORKER = 2
-"""Jobs per worker of a computation."""
+"""Jobs per worker of an executor, which cannot divide them later as our own processes do."""
 
 KEPT_JOBS = 10
 """Jobs, at least, of a computation that keeps those that are finished."""
 
 PART = 1 << 19
 """Cells, times neurons of the next block, of one part that is cut by itself."""
+
+SHARED = 1 << 18
+"""Cells, times neurons left to cut with, of a subdivision of which a half is given to others."""
 
 MOST_FACES = 10**9
 """Estimated faces above which a computation without limits is not started."""
@@ -136,8 +139,10 @@ def complexes(
         waiting, executor, _whole if store else list, _number, budget_now, len(jobs), progress
     )
     with closing(finished):
-        for number, parts in finished:
+        for number, found in finished:
+            parts = list(chain.from_iterable(found))
             if store:
+                parts = _whole(parts)
                 store.save(number, *parts)
             yield from parts
 
@@ -164,8 +169,8 @@ def number_of_cells(
         )
         return sum(part.n_cells for part in parts)
     jobs = _plan(_start(layout, inequalities, limits), limits, jobs_for(executor))
-    results = _results(dict(enumerate(jobs)), executor, _number, int, limits, len(jobs), progress)
-    return sum(n for _, n in results)
+    finished = _results(dict(enumerate(jobs)), executor, _number, int, limits, len(jobs), progress)
+    return sum(sum(found) for _, found in finished)
 
 
 def _start(layout: Layout, inequalities: QMatrix, limits: Budget) -> Subdivision:
@@ -193,50 +198,56 @@ def _start(layout: Layout, inequalities: QMatrix, limits: Budget) -> Subdivision
     return start
 
 
-Tick: TypeAlias = Callable[[Subdivision, int], None]
+Tick: TypeAlias = Callable[[Subdivision], None]
+"""Called after every cut."""
 
 
 def _by_neuron(start: Subdivision, progress: Progress | None) -> Tick:
     total = start.layout.n_hidden
 
-    def tick(sub: Subdivision, done: int) -> None:
+    def tick(sub: Subdivision) -> None:
         if progress:
-            progress(done, total, f"{sub.n_cells} cells")
+            progress(sub.n_cut, total, f"{sub.n_cells} cells")
 
     return tick
 
 
-def _silent(sub: Subdivision, done: int) -> None:
+def _silent(sub: Subdivision) -> None:
     """Report nothing."""
 
 
-def _cut_block(sub: Subdivision, limits: Budget, tick: Tick) -> None:
-    blocks = sub.layout.blocks
-    before = sum(block.width for block in blocks[: sub.block])
-    width = blocks[sub.block].width
-    sub.start_block()
-    for unit in range(width):
-        sub.cut_unit(unit)
-        limits.check(sub.n_cells)
-        tick(sub, before + unit + 1)
-    sub.finish_block()
+def _stream(
+    sub: Subdivision, limits: Budget, tick: Tick, others: Others[Subdivision] = NOBODY
+) -> Iterator[CellComplex]:
+    """Finish a subdivision depth first, in parts that fit into memory; let others help."""
+    waiting, done = [sub], 0
+    del sub
+    while waiting:
+        sub = waiting.pop()
+        while not sub.finished:
+            parts = -(-sub.n_cells * sub.layout.blocks[sub.block].width // PART)
+            if sub.unit == 0 and parts > 1 and sub.n_cells > 1:
+                waiting += sub.split(parts)[::-1]
+                sub = waiting.pop()
+            sub.cut()
+            limits.check(done + sub.n_cells)
+            tick(sub)
+            if (waiting or _worth_sharing(sub)) and others.idle:
+                if not waiting:
+                    sub, other = sub.split(2)
+                    waiting.append(other)
+                others.give(waiting.pop(0))
+        part = sub.result()
+        del sub
+        done += part.n_cells
+        if waiting:
+            others.tell(part.n_cells)
+        yield part
 
 
-def _stream(sub: Subdivision, limits: Budget, tick: Tick) -> Iterator[CellComplex]:
-    """Finish a subdivision depth first, in parts that fit into memory."""
-    while not sub.finished:
-        parts = -(-sub.n_cells * sub.layout.blocks[sub.block].width // PART)
-        if parts > 1 and sub.n_cells > 1:
-            done = 0
-            waiting = sub.split(parts)[::-1]
-            del sub
-            while waiting:
-                for finished in _stream(waiting.pop(), limits.after(done), tick):
-                    done += finished.n_cells
-                    yield finished
-            return
-        _cut_block(sub, limits, tick)
-    yield sub.result()
+def _worth_sharing(sub: Subdivision) -> bool:
+    """Return whether so much is left to do that it pays to hand over one half."""
+    return sub.n_cells > 1 and sub.n_cells * (sub.layout.n_hidden - sub.n_cut) >= SHARED
 
 
 def jobs_for(executor: Workers) -> int:
@@ -249,17 +260,19 @@ def jobs_for(executor: Workers) -> int:
     Returns
     -------
     int
-        Some per worker, so that all are busy to the end; every job costs a little.
+        One per process of our own; some per worker of an executor, so that all are busy for long.
+        Every job costs a little.
     """
     if isinstance(executor, int | np.integer):
-        return JOBS_PER_WORKER * max(2, int(executor))
+        return max(1, int(executor))
     return JOBS_PER_WORKER * max(2, int(getattr(executor, "_max_workers", 8)))
 
 
 def _plan(start: Subdivision, limits: Budget, n_jobs: int) -> list[Subdivision]:
     """Cut with the first layers until there are cells for all jobs; the same on every run."""
-    while not start.finished and (start.block == 0 or start.n_cells < n_jobs):
-        _cut_block(start, limits, _silent)
+    while not start.finished and (start.block == 0 or start.unit or start.n_cells < n_jobs):
+        start.cut()
+        limits.check(start.n_cells)
     return start.split(n_jobs)
 
 
@@ -280,10 +293,11 @@ def _number(parts: Iterable[CellComplex]) -> int:
     return sum(part.n_cells for part in parts)
 
 
-def _job(summary: Summary[Result], sub: Subdivision, limits: Limits) -> Result:
+def _job(
+    summary: Summary[Result], sub: Subdivision, limits: Limits, others: Others[Subdivision]
+) -> Result:
     """Do one job, wherever this runs."""
-    with threadpool_limits(1, "blas"):  # the other cores have jobs of their own
-        return summary(_stream(sub, Budget.of(*limits), _silent))
+    return summary(_stream(sub, Budget.of(*limits), _silent, others))
 
 
 def _results(
@@ -294,24 +308,29 @@ def _results(
     limits: Budget,
     total: int,
     progress: Progress | None,
-) -> Generator[tuple[int, Result], None, None]:
-    """Yield finished jobs in any order, within the limits; the size of one is its regions."""
+) -> Generator[tuple[int, list[Result]], None, None]:
+    """Yield finished jobs in any order, within the limits; the size of a result is its regions."""
     done, regions = total - len(jobs), 0
 
     def overdue(running: list[int]) -> None:  # each has at least the cells that it began with
         limits.check(regions + sum(jobs[number].n_cells for number in running))
+
+    def report(more: int = 0) -> None:
+        limits.check(regions + more)
+        if progress:
+            progress(done, total, f"{limits.known + regions + more} regions")
 
     work = Work(
         partial(_job, summary),
         order=lambda: limits.after(regions).sent(),
         patience=lambda: limits.sent()[1],
         overdue=overdue,
+        heard=report,
+        known=[thing for job in list(jobs.values())[:1] for thing in (job.layout, job.exact)],
     )
     with closing(results(work, jobs, executor)) as finished:
-        for number, result in finished:
+        for number, found in finished:
             done += 1
-            regions += size(result)
-            yield number, result  # before anything else, so that it is kept
-            limits.check(regions)
-            if progress:
-                progress(done, total, f"{limits.known + regions} regions")
+            regions += sum(map(size, found))
+            yield number, found  # before anything else, so that it is kept
+            report()

@@ -3,7 +3,7 @@
 Layer by layer, neuron by neuron, every face of the complex on which the neuron changes sign is cut
 (`faces`); the signs at the vertices are certain (`vertices`). The state of this process is a
 `Subdivision`: after the last hidden layer its cells are the activation regions. Cells can be split
-off as a `Subdivision` of their own at the start of any layer: they are independent jobs.
+off as a `Subdivision` of their own after any neuron: they are independent jobs.
 
 Source: the idea of following vertices through the layers, each computed once, is that of Berzins,
 "Polyhedral complex extraction from ReLU networks using edge subdivision" (ICML 2023); the face
@@ -20,6 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from exactdim.arith.matrix import QMatrix
+from exactdim.arith.parallel import one_blas_thread
 from exactdim.arith.rationals import FloatArray
 from exactdim.regions.cellular import CellComplex
 from exactdim.regions.faces import BITS, BoolArray, FaceLattice, Growing, IntArray, Ints, WordArray
@@ -57,8 +58,8 @@ class Subdivision:
     lattice : FaceLattice
     vertices : VertexTable
     rows : Rows
-    block : int
-        The next block of neurons to cut with.
+    block, unit : int
+        The next block of neurons to cut with, and the next neuron in it.
     signs : list of pairs of Growing
         Per finished block the signs (positive, negative) of the neurons at the vertices.
 
@@ -88,7 +89,7 @@ class Subdivision:
         self.rows.add(form, np.zeros_like(form), -1, np.zeros_like(number), number, m=1)
         self.vertices = VertexTable(d)
         self.vertices.add(self.rows, self.lattice.faces[0].normals.view)
-        self.block = 0
+        self.block, self.unit = 0, 0
         self.n_exact = 0
         self.signs: list[tuple[Growing, Growing]] = []  # per finished block, of all vertices
         n_walls = self.inequalities.shape[0]
@@ -98,7 +99,7 @@ class Subdivision:
         self.cell_words = np.zeros((1, 0), np.uint64)
         self.history: list[WordArray] = []  # patterns of the cells at the start of each block
         self._row_of = NO_ROWS  # of each unit of the block on each cell that it crosses
-        self._forget_slopes()
+        self._flat, self._steep = self._no_slopes()
         for i in range(d + 1, self.inequalities.shape[0]):
             self._cut_off(i)
             check(0)
@@ -120,7 +121,7 @@ class Subdivision:
         error = np.abs(form) * 2.0**-52 + 2.0**-1000
         (number,) = self.rows.add(form, error, -1, np.zeros(1, np.int32), np.full(1, row))
         self._domain_row = row
-        self._forget_slopes()
+        self._flat, self._steep = self._no_slopes()
         n = len(self.vertices)
         zeros, meeting = np.zeros(n, np.int32), self.lattice.faces[0].normals.view
         signs = self._settled(
@@ -143,6 +144,7 @@ class Subdivision:
     def _choose_vertices(self, kept: Ints) -> None:
         self.vertices = self.vertices.part(kept)
         self.walls = [Growing(words.view[kept]) for words in self.walls]
+        self._flat, self._steep = Growing(self._flat.view[kept]), Growing(self._steep.view[kept])
         self.signs = [(Growing(pos.view[kept]), Growing(neg.view[kept])) for pos, neg in self.signs]
 
     # -- cutting ------------------------------------------------------------------------------
@@ -157,7 +159,22 @@ class Subdivision:
         """Number of cells at present."""
         return self.lattice.n_cells
 
-    def start_block(self) -> None:
+    @property
+    def n_cut(self) -> int:
+        """Number of neurons that have cut."""
+        return sum(block.width for block in self.layout.blocks[: self.block]) + self.unit
+
+    def cut(self) -> None:
+        """Cut with the next neuron."""
+        if self.unit == 0:
+            with one_blas_thread():
+                self._start_block()
+        self.lattice.cut(np.uint64(1 << self.unit), self._row_of[:, self.unit], self._place)
+        self.unit += 1
+        if self.unit == self.layout.blocks[self.block].width:
+            self._finish_block()
+
+    def _start_block(self) -> None:
         """Find the signs of the next block of neurons at all vertices, and where each is zero."""
         cells = self.lattice.faces[self.d]
         self.history.append(self.cell_words)
@@ -186,23 +203,19 @@ class Subdivision:
         net = self.layout.nets[block.net]
         return forms_of_units(net, block.layer, block.first + unit, mask[cell])
 
-    def cut_unit(self, unit: int) -> None:
-        """Cut with one neuron of the current block."""
-        self.lattice.cut(np.uint64(1 << unit), self._row_of[:, unit], self._place)
-
-    def finish_block(self) -> None:
+    def _finish_block(self) -> None:
         """Record the signs of the block and make its cells the cells to cut next."""
         self.lattice.compact()
         vertices, cells = self.lattice.faces[0], self.lattice.faces[self.d]
         self.signs.append((Growing(vertices.pos.view.copy()), Growing(vertices.neg.view.copy())))
         self.cell_words = np.column_stack([self.cell_words[cells.parent.view], cells.pos.view])
         self._row_of = NO_ROWS
-        self.block += 1
+        self.block, self.unit = self.block + 1, 0
 
     # -- parts --------------------------------------------------------------------------------
 
     def split(self, n_parts: int) -> list[Subdivision]:
-        """Split the cells into parts; between two blocks.
+        """Split the cells into parts.
 
         Parameters
         ----------
@@ -214,7 +227,9 @@ class Subdivision:
             At most `n_parts` (and one at least), the largest first. Always the largest part is
             divided next, by the neuron that divides it most evenly, so that few faces are shared.
         """
-        pattern = self.layout.masks(self.cell_words)
+        if self.unit:
+            self.lattice.compact()  # no face that was cut is split, too
+        pattern = self._pattern()
         parts: list[tuple[int, int, Ints]] = [(-self.n_cells, 0, np.arange(self.n_cells))]
         while len(parts) < n_parts and -parts[0][0] > 1:
             _, _, cells = heapq.heappop(parts)
@@ -224,13 +239,22 @@ class Subdivision:
                 heapq.heappush(parts, (-len(some), int(some[0]), some))
         return [self._part(cells) for _, _, cells in sorted(parts, key=lambda part: part[:2])]
 
+    def _pattern(self) -> BoolArray:
+        """Return which of the neurons that have cut are positive on each cell."""
+        if self.unit == 0:
+            return self.layout.masks(self.cell_words)
+        cells = self.lattice.faces[self.d]
+        below = self.layout.masks(self.cell_words)[cells.parent.view]
+        return np.column_stack([below, unpack(cells.pos.view, self.unit)])
+
     def _part(self, cells: Ints) -> Subdivision:
         wanted = np.zeros(self.n_cells, np.bool_)
         wanted[cells] = True
         out = copy.copy(self)
         out.lattice, vertices = self.lattice.part(wanted)
         out._choose_vertices(vertices)
-        out.cell_words = self.cell_words[wanted]
+        if self.unit == 0:  # else they are those of the cells at the start of the block
+            out.cell_words = self.cell_words[wanted]
         out.history = list(self.history)
         out.rows = self.rows.copy()
         out.n_exact = 0
@@ -320,7 +344,7 @@ class Subdivision:
         """
         block = self.layout.blocks[self.block]
         net, units = self.layout.nets[block.net], slice(block.first, block.last)
-        self._forget_slopes()
+        self._flat, self._steep = self._no_slopes()
         n = len(self.vertices)
         pos, neg = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
         parent = self.lattice.faces[0].parent.view
@@ -365,11 +389,10 @@ class Subdivision:
             above[i], below[i] = sign > 0, sign < 0
         return above, below
 
-    def _forget_slopes(self) -> None:
+    def _no_slopes(self) -> tuple[Growing, Growing]:
         """Start anew on which forms have an M-part of zero, or not, at vertices at infinity."""
-        self._flat, self._steep = (
-            Growing(np.zeros(len(self.vertices), np.uint64)) for _ in range(2)
-        )
+        n = len(self.vertices)
+        return Growing(np.zeros(n, np.uint64)), Growing(np.zeros(n, np.uint64))
 
     def _place_at_infinity(self, first: int, ends: IntArray, bit: np.uint64) -> None:
         """Find out which forms have a vanishing M-part at new vertices.

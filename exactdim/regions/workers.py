@@ -14,19 +14,20 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from exactdim.arith.parallel import one_blas_thread
 from exactdim.errors import InvalidInput, TooLarge
 from exactdim.regions.channel import Channel
 
-__all__ = ["Work", "Workers", "results"]
+__all__ = ["NOBODY", "Others", "Work", "Workers", "results"]
 
 Workers: TypeAlias = "Executor | int | None"
 """Where jobs run: an executor, a number of processes, or here."""
@@ -34,12 +35,47 @@ Workers: TypeAlias = "Executor | int | None"
 MOST_DEATHS = 4
 """Processes of our own that may die before we give up."""
 
+DONE, DIVIDED, TOLD, FAILED = "done", "divided", "told", "failed"
+"""What comes from a process: a result, a part for somebody else, a number, an exception."""
+
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Options of `mallopt`, as <malloc.h> of the GNU C library numbers them."""
 
 Job = TypeVar("Job")
+Job_contra = TypeVar("Job_contra", contravariant=True)
 Order = TypeVar("Order")
 Result = TypeVar("Result")
+
+
+class Others(Protocol[Job_contra]):
+    """Those who work on the same jobs, as the one that does a job sees them."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether somebody waits for a part of the job."""
+        ...
+
+    def give(self, part: Job_contra) -> None:
+        """Hand over a part of the job; its result is then not of this job any more."""
+        ...
+
+    def tell(self, n: int) -> None:
+        """Report that n more of whatever is counted are done."""
+        ...
+
+
+class _Nobody:
+    idle = False
+
+    def give(self, part: object) -> None:
+        raise RuntimeError("nobody has asked for a part")
+
+    def tell(self, n: int) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+"""Where a job is done without the others knowing: it cannot be divided."""
 
 
 class Work(Generic[Job, Order, Result]):
@@ -48,31 +84,40 @@ class Work(Generic[Job, Order, Result]):
     Parameters
     ----------
     do : callable
-        ``do(job, order)``, wherever this runs: it must survive pickling.
+        ``do(job, order, others)``, wherever this runs: it must survive pickling. It may hand over
+        parts of the job to others that are idle, and tell how far it is.
     order : callable
         Called when a job is handed out, for what it has to know at that moment.
     patience : callable
         How many seconds to wait for the next result; None for as long as it takes.
     overdue : callable
         Called with the numbers of the running jobs when none has come in that time; may raise.
+    heard : callable
+        Called with how many are done in jobs that are not finished, when that is told; may raise.
+    known : sequence, optional
+        Objects that all jobs share, and that need not be sent with each part.
     """
 
     def __init__(
         self,
-        do: Callable[[Job, Order], Result],
+        do: Callable[[Job, Order, Others[Job]], Result],
         order: Callable[[], Order],
         patience: Callable[[], float | None],
         overdue: Callable[[list[int]], None],
+        heard: Callable[[int], None] = lambda _: None,
+        known: Sequence[object] = (),
     ) -> None:
         self.do = do
         self.order = order
         self.patience = patience
         self.overdue = overdue
+        self.heard = heard
+        self.known = known
 
 
 def results(
     work: Work[Job, Order, Result], jobs: Mapping[int, Job], workers: Workers
-) -> Generator[tuple[int, Result], None, None]:
+) -> Generator[tuple[int, list[Result]], None, None]:
     """Yield the results of jobs by their numbers, as they come.
 
     Parameters
@@ -83,7 +128,8 @@ def results(
 
     Yields
     ------
-    (int, result)
+    (int, list of results)
+        The results of all parts of a job; it has one only, unless processes of our own divided it.
         Close the generator to stop: processes of our own are then gone when `close` returns.
 
     Raises
@@ -97,9 +143,10 @@ def results(
     """
     if workers is None:
         for number, job in jobs.items():
-            yield number, work.do(job, work.order())
+            yield number, [work.do(job, work.order(), NOBODY)]
     elif isinstance(workers, int | np.integer):
-        yield from _own_processes(work, jobs, int(workers))
+        with one_blas_thread():  # before processes are started, which then need no threads at all
+            yield from _own_processes(work, jobs, int(workers))
     elif not hasattr(workers, "submit"):
         raise InvalidInput(
             f"executor={workers!r} is no executor; give a number of processes, or an object with "
@@ -111,18 +158,18 @@ def results(
 
 def _foreign(
     work: Work[Job, Order, Result], jobs: Mapping[int, Job], executor: Executor
-) -> Iterator[tuple[int, Result]]:
+) -> Iterator[tuple[int, list[Result]]]:
     futures: dict[Future[Result], int] = {}
     try:
         for number, job in jobs.items():
-            futures[executor.submit(work.do, job, work.order())] = number
+            futures[executor.submit(work.do, job, work.order(), NOBODY)] = number
         running = set(futures)
         while running:
             done, running = wait(running, work.patience(), FIRST_COMPLETED)
             if not done:
                 work.overdue([futures[future] for future in running])
             for future in done:
-                yield futures[future], future.result()
+                yield futures[future], [future.result()]
     except BrokenExecutor as error:
         raise BrokenExecutor(
             f"the executor lost its workers ({error}); start a new one and run again - with a "
@@ -133,9 +180,68 @@ def _foreign(
             future.cancel()
 
 
+class _Part(NamedTuple):
+    """A part of a job, as it is handed out."""
+
+    number: int
+    attempt: int
+    job: Any
+    """None for the whole job, which every process has."""
+
+
+class _Ledger(Generic[Result]):
+    """What is still to be done of which jobs.
+
+    A part that was handed over is missing in the job that it came from. So if a process dies, all
+    parts of its job are forgotten, wherever they are, and the job is begun again.
+    """
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.waiting = [_Part(number, 0, None) for number in numbers][::-1]
+        self._attempt = {part.number: 0 for part in self.waiting}
+        self._open = dict.fromkeys(self._attempt, 1)
+        self._told = dict.fromkeys(self._attempt, 0)
+        self._results: dict[int, list[Result]] = {number: [] for number in self._attempt}
+
+    def _counts(self, part: _Part) -> bool:
+        return part.attempt == self._attempt[part.number]
+
+    def divided(self, part: _Part, job: object) -> None:
+        """Note that a part of a part is to be done by somebody else."""
+        if self._counts(part):
+            self._open[part.number] += 1
+            self.waiting.append(part._replace(job=job))
+
+    def finished(self, part: _Part, result: Result) -> list[Result] | None:
+        """Note a result; return all results of the job if there are no more to come."""
+        if not self._counts(part):
+            return None
+        self._results[part.number].append(result)
+        self._open[part.number] -= 1
+        if self._open[part.number]:
+            return None
+        self._told[part.number] = 0
+        return self._results.pop(part.number)
+
+    def told(self, part: _Part, n: int) -> int:
+        """Note that n more are done in a part; return how many are in unfinished jobs."""
+        if self._counts(part):
+            self._told[part.number] += n
+        return sum(self._told.values())
+
+    def lost(self, part: _Part) -> None:
+        """Note that the process died that was at work on a part."""
+        if self._counts(part):
+            number, attempt = part.number, part.attempt + 1
+            self.waiting = [other for other in self.waiting if other.number != number]
+            self.waiting.append(_Part(number, attempt, None))
+            self._attempt[number], self._open[number] = attempt, 1
+            self._told[number], self._results[number] = 0, []
+
+
 def _own_processes(
     work: Work[Job, Order, Result], jobs: Mapping[int, Job], processes: int
-) -> Iterator[tuple[int, Result]]:
+) -> Iterator[tuple[int, list[Result]]]:
     """Run jobs on processes of our own; those of one that dies are done by another."""
     if processes < 1:
         raise InvalidInput(f"executor={processes} starts no process; give 1 or more")
@@ -144,24 +250,30 @@ def _own_processes(
             f"executor={processes}, but this process is a daemonic worker itself and must not "
             "start others; leave out executor"
         )
-    waiting = list(jobs)[::-1]
+    ledger: _Ledger[Result] = _Ledger(jobs)
     team: dict[Channel, _Process[Job, Order, Result]] = {}
     deaths = 0
     try:
-        while waiting or team:
-            while waiting and len(team) < processes:
-                with _interrupts_held():  # a process that is started is in the team
-                    process = _Process(work.do, jobs)
-                    team[process.channel] = process
-                process.begin(waiting.pop(), work.order())
-            ready = connection.wait(list(team), work.patience())  # type: ignore[arg-type]
+        while True:
+            idle = [process for process in team.values() if process.part is None]
+            while ledger.waiting and (idle or len(team) < processes):
+                if not idle:
+                    with _interrupts_held():  # a process that is started is in the team
+                        process = _Process(work, jobs)
+                        team[process.channel] = process
+                    idle.append(process)
+                idle.pop().begin(ledger.waiting.pop(), work.order())
+            busy = {process.channel: process.part for process in team.values() if process.part}
+            if not busy:
+                return
+            _ask_for_parts([team[channel] for channel in busy], processes - len(busy))
+            ready = connection.wait(list(busy), work.patience())  # type: ignore[arg-type]
             if not ready:
-                work.overdue([process.job for process in team.values()])
+                work.overdue(sorted({part.number for part in busy.values()}))
             for channel in ready:
-                process = team[channel]  # type: ignore[index]
-                number = process.job
+                process, part = team[channel], busy[channel]  # type: ignore[index]
                 try:
-                    good, result = process.channel.receive()
+                    what, thing = process.channel.receive()
                 except (EOFError, OSError):
                     deaths += 1
                     if deaths > MOST_DEATHS:
@@ -169,40 +281,61 @@ def _own_processes(
                             f"{deaths} processes died, perhaps for lack of memory; use fewer, and "
                             "a checkpoint folder to keep what is done"
                         ) from None
-                    waiting.append(number)
+                    ledger.lost(part)
                     process.stop()
                     del team[process.channel]
                     continue
-                if not good:
-                    raise result
-                if waiting:
-                    process.begin(waiting.pop(), work.order())
-                else:
-                    process.stop()
-                    del team[process.channel]
-                yield number, result
+                if what == FAILED:
+                    raise thing
+                if what == TOLD:
+                    work.heard(ledger.told(part, thing))
+                    continue
+                process.asked = False
+                if what == DIVIDED:
+                    ledger.divided(part, thing)
+                    continue
+                process.part = None
+                found = ledger.finished(part, thing)
+                if found is not None:
+                    yield part.number, found
     finally:
         _dismiss_all(team)
+
+
+def _ask_for_parts(busy: list[_Process[Any, Any, Any]], idle: int) -> None:
+    """Ask for one part for each idle process, first whoever has been at work the longest."""
+    open_requests = sum(process.asked for process in busy)
+    unasked = [process for process in busy if not process.asked]
+    unasked.sort(key=lambda process: process.began)
+    for process in unasked[: max(0, idle - open_requests)]:
+        process.ask()
 
 
 class _Process(Generic[Job, Order, Result]):
     """A process of our own that does one job after another."""
 
-    job: int
-
-    def __init__(self, do: Callable[[Job, Order], Result], jobs: Mapping[int, Job]) -> None:
-        self.channel, theirs = Channel.pair()
+    def __init__(self, work: Work[Job, Order, Result], jobs: Mapping[int, Job]) -> None:
+        self.channel, theirs = Channel.pair(work.known)
+        self.part: _Part | None = None
+        self.began = 0.0
+        self.asked = False
         self.process: BaseProcess = multiprocessing.Process(
-            target=_serve, args=(theirs, do, jobs, os.getpid()), daemon=True
+            target=_serve, args=(theirs, work.do, jobs, os.getpid()), daemon=True
         )
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the stream
 
-    def begin(self, job: int, order: Order) -> None:
-        """Hand out a job; if the process is dead, its channel will say so when it is read."""
-        self.job = job
+    def begin(self, part: _Part, order: Order) -> None:
+        """Hand out a part; if the process is dead, its channel will say so when it is read."""
+        self.part, self.began = part, time.monotonic()
         with suppress(OSError):
-            self.channel.send((job, order))
+            self.channel.send((part.number, part.job, order))
+
+    def ask(self) -> None:
+        """Ask the process to hand over a part of what it is doing."""
+        self.asked = True
+        with suppress(OSError):
+            self.channel.send(None)
 
     def stop(self) -> None:
         """End the process, whatever it is doing; a second time does no harm."""
@@ -214,6 +347,8 @@ class _Process(Generic[Job, Order, Result]):
 def _dismiss_all(team: dict[Channel, _Process[Job, Order, Result]]) -> None:
     """End all processes, also if Ctrl-C is pressed again meanwhile."""
     try:
+        for process in team.values():
+            process.process.kill()  # all at once: it takes a while to give back their memory
         for channel in list(team):
             team[channel].stop()
             del team[channel]
@@ -222,8 +357,32 @@ def _dismiss_all(team: dict[Channel, _Process[Job, Order, Result]]) -> None:
         raise
 
 
+class _OthersByChannel:
+    """`Others`, at the other end of a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._asked = False
+
+    @property
+    def idle(self) -> bool:
+        if not self._asked and self._channel.ready():
+            self._asked = self._channel.receive() is None
+        return self._asked
+
+    def give(self, part: object) -> None:
+        self._channel.send((DIVIDED, part))
+        self._asked = False
+
+    def tell(self, n: int) -> None:
+        self._channel.send((TOLD, n))
+
+
 def _serve(
-    channel: Channel, do: Callable[[Job, Order], Any], jobs: Mapping[int, Job], master: int
+    channel: Channel,
+    do: Callable[[Job, Order, Others[Job]], Any],
+    jobs: Mapping[int, Job],
+    master: int,
 ) -> None:
     """Do jobs in a process of our own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master decides
@@ -233,17 +392,21 @@ def _serve(
         threading.Thread(target=_end_with, args=(master,), daemon=True).start()
     while True:
         try:
-            job, order = channel.receive()
+            request = channel.receive()
         except EOFError:
             return
+        if request is None:  # for a part of a job that was done in the meantime
+            continue
+        number, part, order = request
+        job = jobs[number] if part is None else part
         try:
-            answer: tuple[bool, Any] = True, do(jobs[job], order)
+            answer: tuple[str, Any] = DONE, do(job, order, _OthersByChannel(channel))
         except Exception as error:  # it is raised again where the results are read
-            answer = False, _portable(error)
+            answer = FAILED, _portable(error)
         try:
             channel.send(answer)
         except Exception as error:
-            channel.send((False, TypeError(f"the result of a job cannot be sent back: {error}")))
+            channel.send((FAILED, TypeError(f"the result of a job cannot be sent back: {error}")))
 
 
 def _keep_memory() -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
 
 from exactdim.arith.elimination import INNER, Places, Tick, check_prime, find_pivots
+from exactdim.arith.parallel import one_blas_thread
 from exactdim.arith.rationals import FloatArray
 from exactdim.errors import InvalidInput
 from exactdim.torch.device import Chunks, exact_device
@@ -163,7 +163,7 @@ def rank_profile(
     """
     _check(A, p)
     # Threads of numpy's BLAS, waiting beside those of torch, make both many times slower.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return find_pivots(_OnDevice(A.detach(), p), p, enough=enough, tick=tick)
 
 
