@@ -452,6 +452,21 @@ def test_larger_jobs_divided_after_any_neuron(name, domain, monkeypatch):
         assert summary(divided) == whole
 
 
+@pytest.mark.parametrize("seed", range(14, 19))
+def test_parallel_hyperplanes_divided_after_any_neuron(seed, monkeypatch):
+    """Many forms vanish at infinity, where each vertex has to keep what is known of it."""
+    rng = np.random.default_rng(seed)
+    d, n, m = int(rng.integers(2, 4)), int(rng.integers(4, 9)), int(rng.integers(1, 4))
+    weights = [rng.integers(-1, 2, (n, d)), rng.integers(-1, 2, (m, n)), np.ones((1, m), int)]
+    biases = [rng.integers(-2, 3, n), rng.integers(-2, 3, m), np.zeros(1, int)]
+    net = ed.ReLUNetwork([W.tolist() for W in weights], [b.tolist() for b in biases])
+    whole = summary(ed.activation_regions(net))
+    monkeypatch.setattr(jobs, "SHARED", 0)
+    for order in range(3):
+        divided = ed.activation_regions(net, executor=Dividing(random.Random(order)))
+        assert summary(divided) == whole
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="workers inherit the patch by fork")
 @pytest.mark.parametrize("processes", [2, 5])
 def test_processes_that_help_each_other(processes, monkeypatch, tmp_path):

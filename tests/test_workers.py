@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,9 +10,12 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import exactdim as ed
 from exactdim import errors
+from exactdim.regions import workers
 from exactdim.regions.workers import NOBODY, Work, results
 
 
@@ -50,10 +54,10 @@ def nobody_left():
     assert set(multiprocessing.active_children()) <= before
 
 
-@pytest.mark.parametrize("workers", [None, 1, 3, np.int64(2)])
-def test_every_job_is_done_once(workers):
+@pytest.mark.parametrize("executor", [None, 1, 3, np.int64(2)])
+def test_every_job_is_done_once(executor):
     jobs = {number: f"job {number}" for number in range(17)}
-    found = sorted(results(work(), jobs, workers))
+    found = sorted(results(work(), jobs, executor))
     assert found == [(number, [(job, "now")]) for number, job in jobs.items()]
 
 
@@ -100,6 +104,36 @@ def test_jobs_are_divided(processes, died, tmp_path):
     assert (tmp_path / "death").exists() == (died and processes > 1)
     assert heard
     assert max(heard) <= 440
+
+
+@given(st.integers(1, 3), st.integers(0, 2**32))
+def test_a_ledger_of_divided_jobs(n_jobs, seed):
+    """Whoever dies, whatever was handed over: each number is in exactly one result that counts."""
+    choose = random.Random(seed)
+    ledger = workers._Ledger(range(n_jobs))
+    running, found, deaths = [], {}, 0
+    while ledger.waiting or running:
+        event = choose.choice(["start", "divide", "finish", "die"])
+        if event == "start" and ledger.waiting:
+            part = ledger.waiting.pop(choose.randrange(len(ledger.waiting)))
+            running.append((part, set(range(20)) if part.job is None else part.job))
+        elif event != "start" and running:
+            part, numbers = running.pop(choose.randrange(len(running)))
+            if event == "divide":
+                half = {number for number in numbers if choose.random() < 0.5}
+                ledger.divided(part, half)
+                running.append((part, numbers - half))
+            elif event == "finish":
+                finished = ledger.finished(part, numbers)
+                if finished is not None:
+                    assert part.number not in found
+                    found[part.number] = finished
+            elif deaths < 9:
+                deaths += 1
+                ledger.lost(part)
+    assert found.keys() == set(range(n_jobs))
+    for parts in found.values():
+        assert sorted(number for part in parts for number in part) == list(range(20))
 
 
 def test_where_jobs_are_not_divided():
