@@ -9,10 +9,10 @@ in parallel too.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import cache
 from typing import TypeAlias
 
 from threadpoolctl import ThreadpoolController
@@ -23,54 +23,28 @@ ForEach: TypeAlias = Callable[[Callable[[int], None], Iterable[int]], None]
 """Calls a function for each starting row, in any order, and returns when all are done."""
 
 
-class _OneThread:
-    """Keeps the BLAS of numpy at one thread while anybody wants it so.
-
-    Each of several threads restoring what it found would leave behind what another one had set.
-    """
-
-    def __init__(self) -> None:
-        self._users = 0
-        self.unlock()
-        self._blas: ThreadpoolController | None = None
-
-    def unlock(self) -> None:
-        """Forget that a thread was just entering or leaving; a new process has no such thread."""
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                if self._blas is None:  # looks through all loaded libraries: milliseconds
-                    self._blas = ThreadpoolController().select(user_api="blas")
-                self._limit = self._blas.limit(limits=1)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._limit.restore_original_limits()
-
-
-_one_thread = _OneThread()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_one_thread.unlock)
-
-
-def one_blas_thread() -> AbstractContextManager[None]:
-    """Let the BLAS of numpy use one thread, whoever calls it.
-
-    Returns
-    -------
-    context manager
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let the BLAS of numpy use one thread.
 
     Notes
     -----
     On a machine that others use, too, the threads of many small products wait for each other: a
-    product then takes several times as long as on one thread.
+    product then takes several times as long as on one thread. And they keep a core busy for a tenth
+    of a second while they wait for work, from the moment they are started: in a new process that is
+    when it first asks for a number of threads, be it one. So nothing is asked for that is so.
     """
-    return _one_thread
+    blas = _blas()
+    if all(library.num_threads == 1 for library in blas.lib_controllers):
+        yield
+    else:
+        with blas.limit(limits=1):
+            yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")  # looks through all loaded libraries
 
 
 @contextmanager
