@@ -131,6 +131,7 @@ def test_a_ledger_of_divided_jobs(n_jobs, seed):
             else:
                 deaths += 1
                 ledger.lost(part)
+                assert all(map(ledger._counts, ledger.waiting))  # nobody works in vain
     assert found.keys() == set(range(n_jobs))
     for parts in found.values():
         assert sorted(number for part in parts for number in part) == list(range(20))
