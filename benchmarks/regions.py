@@ -35,6 +35,8 @@ GROWTH = [
     (3, 64, 64, 64, 1), (3, 80, 80, 80, 1),
 ]  # fmt: skip
 
+SHARED = [(4, 24, 24, 1), (2, 300, 300, 1), (3, 40, 40, 40, 1), (3, 64, 64, 64, 1)]
+
 
 @contextlib.contextmanager
 def quiet():
@@ -191,7 +193,7 @@ def growth() -> None:
 def processes() -> None:
     """Time the default, one process and two, each in a new interpreter: memory is new to all."""
     results = []
-    for widths in ((3, 40, 40, 40, 1), (4, 24, 24, 1), (3, 64, 64, 64, 1)):
+    for widths in SHARED:
         row: dict = {"widths": widths}
         for name in ("activation_regions", "count_regions"):
             seconds: dict[int, list[float]] = {0: [], 1: [], 2: []}

@@ -25,7 +25,7 @@ from networks import networks
 
 import exactdim as ed
 from exactdim import Domain, QMatrix, errors
-from exactdim.regions import cellular, faces, forms, jobs, subdivision, vertices, workers
+from exactdim.regions import cellular, faces, forms, jobs, ledger, subdivision, vertices
 
 # Python warns where a process with threads forks; a pool has no other choice.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -477,9 +477,9 @@ def test_processes_that_help_each_other(processes, monkeypatch, tmp_path):
     net, domain = common_network("3,8,8,1"), (-1, 1)
     whole = summary(ed.activation_regions(net, domain))
     given_parts = []
-    divided = workers._Ledger.divided
+    divided = ledger.Ledger.divided
     monkeypatch.setattr(
-        workers._Ledger,
+        ledger.Ledger,
         "divided",
         lambda self, part, job: given_parts.append(part) or divided(self, part, job),
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import exactdim as ed
 from exactdim import errors
-from exactdim.regions import workers
+from exactdim.regions.ledger import Ledger
 from exactdim.regions.workers import NOBODY, Work, results
 
 
@@ -110,7 +110,7 @@ def test_jobs_are_divided(processes, died, tmp_path):
 def test_a_ledger_of_divided_jobs(n_jobs, seed):
     """Whoever dies, whatever was handed over: each number is in exactly one result that counts."""
     choose = random.Random(seed)
-    ledger = workers._Ledger(range(n_jobs))
+    ledger = Ledger(range(n_jobs))
     running, found, deaths = [], {}, 0
     while ledger.waiting or running:
         event = choose.choice(["start", "divide", "finish", "die"][: 4 if deaths < 9 else 3])

@@ -65,7 +65,8 @@ def activation_regions(
     max_seconds : float, optional
         Stop with an error after so many seconds.
     executor : concurrent.futures.Executor or int, optional
-        Where to work: an executor, or a number of processes.
+        Where to work: an executor, or a number of processes, which divide the work among them
+        until the end.
     checkpoint : path, optional
         A folder that keeps finished parts; an interrupted run goes on from there.
     progress : callable, optional

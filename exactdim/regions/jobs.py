@@ -1,8 +1,9 @@
 """Subdivisions as jobs: in bounded memory, on several processes or machines, resumable.
 
 The cells of the first layers are independent jobs. Each is finished on its own and gives one or
-several `CellComplex`; `cellular.joined` puts all of them together. Finished jobs can be kept in a
-folder: a run that is killed at any moment goes on from there.
+several `CellComplex`; `cellular.joined` puts all of them together. A process that has nothing left
+to do takes over half of what another one has left. Finished jobs can be kept in a folder: a run
+that is killed at any moment goes on from there.
 """
 
 from __future__ import annotations

@@ -14,18 +14,19 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from exactdim.arith.parallel import one_blas_thread
 from exactdim.errors import InvalidInput, TooLarge
 from exactdim.regions.channel import Channel
+from exactdim.regions.ledger import Ledger, Part
 
 __all__ = ["NOBODY", "Others", "Work", "Workers", "results"]
 
@@ -180,65 +181,6 @@ def _foreign(
             future.cancel()
 
 
-class _Part(NamedTuple):
-    """A part of a job, as it is handed out."""
-
-    number: int
-    attempt: int
-    job: Any
-    """None for the whole job, which every process has."""
-
-
-class _Ledger(Generic[Result]):
-    """What is still to be done of which jobs.
-
-    A part that was handed over is missing in the job that it came from. So if a process dies, all
-    parts of its job are forgotten, wherever they are, and the job is begun again.
-    """
-
-    def __init__(self, numbers: Iterable[int]) -> None:
-        self.waiting = [_Part(number, 0, None) for number in numbers][::-1]
-        self._attempt = {part.number: 0 for part in self.waiting}
-        self._open = dict.fromkeys(self._attempt, 1)
-        self._told = dict.fromkeys(self._attempt, 0)
-        self._results: dict[int, list[Result]] = {number: [] for number in self._attempt}
-
-    def _counts(self, part: _Part) -> bool:
-        return part.attempt == self._attempt[part.number]
-
-    def divided(self, part: _Part, job: object) -> None:
-        """Note that a part of a part is to be done by somebody else."""
-        if self._counts(part):
-            self._open[part.number] += 1
-            self.waiting.append(part._replace(job=job))
-
-    def finished(self, part: _Part, result: Result) -> list[Result] | None:
-        """Note a result; return all results of the job if there are no more to come."""
-        if not self._counts(part):
-            return None
-        self._results[part.number].append(result)
-        self._open[part.number] -= 1
-        if self._open[part.number]:
-            return None
-        self._told[part.number] = 0
-        return self._results.pop(part.number)
-
-    def told(self, part: _Part, n: int) -> int:
-        """Note that n more are done in a part; return how many are in unfinished jobs."""
-        if self._counts(part):
-            self._told[part.number] += n
-        return sum(self._told.values())
-
-    def lost(self, part: _Part) -> None:
-        """Note that the process died that was at work on a part."""
-        if self._counts(part):
-            number, attempt = part.number, part.attempt + 1
-            self.waiting = [other for other in self.waiting if other.number != number]
-            self.waiting.append(_Part(number, attempt, None))
-            self._attempt[number], self._open[number] = attempt, 1
-            self._told[number], self._results[number] = 0, []
-
-
 def _own_processes(
     work: Work[Job, Order, Result], jobs: Mapping[int, Job], processes: int
 ) -> Iterator[tuple[int, list[Result]]]:
@@ -250,7 +192,7 @@ def _own_processes(
             f"executor={processes}, but this process is a daemonic worker itself and must not "
             "start others; leave out executor"
         )
-    ledger: _Ledger[Result] = _Ledger(jobs)
+    ledger: Ledger[Result] = Ledger(jobs)
     team: dict[Channel, _Process[Job, Order, Result]] = {}
     deaths = 0
     try:
@@ -316,7 +258,7 @@ class _Process(Generic[Job, Order, Result]):
 
     def __init__(self, work: Work[Job, Order, Result], jobs: Mapping[int, Job]) -> None:
         self.channel, theirs = Channel.pair(work.known)
-        self.part: _Part | None = None
+        self.part: Part | None = None
         self.began = 0.0
         self.asked = False
         self.process: BaseProcess = multiprocessing.Process(
@@ -325,7 +267,7 @@ class _Process(Generic[Job, Order, Result]):
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the stream
 
-    def begin(self, part: _Part, order: Order) -> None:
+    def begin(self, part: Part, order: Order) -> None:
         """Hand out a part; if the process is dead, its channel will say so when it is read."""
         self.part, self.began = part, time.monotonic()
         with suppress(OSError):
