@@ -170,11 +170,15 @@ def against_peers() -> None:
     machine.save("regions", [{"peers": peers}, *results])
 
 
+def network(widths: tuple[int, ...]) -> ed.ReLUNetwork:
+    layers = random_layers(widths)
+    return ed.ReLUNetwork([W for W, _ in layers], [b for _, b in layers])
+
+
 def growth() -> None:
     results = []
     for widths in GROWTH:
-        layers = random_layers(widths)
-        net = ed.ReLUNetwork([W for W, _ in layers], [b for _, b in layers])
+        net = network(widths)
         start = time.perf_counter()
         count = len(ed.activation_regions(net, (-1, 1)))
         seconds = time.perf_counter() - start
@@ -191,47 +195,53 @@ def growth() -> None:
 
 
 def processes() -> None:
-    """Time the default, one process and two, each in a new interpreter: memory is new to all."""
+    """Time the default, one process and two, each in a new interpreter: memory is new to all.
+
+    Two unrelated calls at the same time tell what the machine can gain by two cores.
+    """
     results = []
     for widths in SHARED:
-        row: dict = {"widths": widths}
+        row: dict = {"widths": widths, "regions": ed.count_regions(network(widths), (-1, 1))}
         for name in ("activation_regions", "count_regions"):
-            seconds: dict[int, list[float]] = {0: [], 1: [], 2: []}
+            times: dict[str, list[float]] = {key: [] for key in ("0", "1", "2", "both")}
             for _ in range(5):  # in turns, so that all meet the same disturbances
-                for workers, times in seconds.items():
-                    call = [
-                        sys.executable,
-                        __file__,
-                        "--call",
-                        name,
-                        str(workers),
-                        *map(str, widths),
-                    ]
-                    regions, spent = subprocess.check_output(call, text=True).split()
-                    times.append(float(spent))
-                    row["regions"] = int(regions)
-            here, one, two = (min(times) for times in seconds.values())
+                for workers in "012":
+                    times[workers] += finished(started(name, workers, widths))
+                both = [started(name, "0", widths), started(name, "0", widths)]
+                times["both"].append(max(finished(*both)))
+            here, one, two, both = (min(seconds) for seconds in times.values())
             row[name] = {
                 "seconds_by_default": round(here, 2),
                 "seconds_one_process": round(one, 2),
                 "seconds_two_processes": round(two, 2),
+                "seconds_two_calls_at_once": round(both, 2),
                 "gain_over_one": round(one / two, 2),
                 "gain_over_default": round(here / two, 2),
+                "gain_of_two_calls": round(2 * here / both, 2),
             }
         results.append(row)
         print(row, flush=True)
     machine.save("regions_processes", results)
 
 
+def started(name: str, workers: str, widths: tuple[int, ...]) -> subprocess.Popen[str]:
+    """Start a call in a new interpreter."""
+    command = [sys.executable, __file__, "--call", name, workers, *map(str, widths)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finished(*calls: subprocess.Popen[str]) -> list[float]:
+    """Wait for calls, and return their seconds."""
+    return [float(call.communicate()[0]) for call in calls]
+
+
 def call(name: str, workers: int, widths: tuple[int, ...]) -> None:
-    """Print the number of regions of a network, and the seconds of the call that finds them."""
-    layers = random_layers(widths)
-    net = ed.ReLUNetwork([W for W, _ in layers], [b for _, b in layers])
+    """Print how many seconds a call takes that finds the regions of a network."""
+    net = network(widths)
     ed.count_regions(ed.ReLUNetwork.random((2, 8, 8, 1), seed=0))
     start = time.perf_counter()
-    found = getattr(ed, name)(net, (-1, 1), executor=workers or None)
-    seconds = time.perf_counter() - start
-    print(found if isinstance(found, int) else len(found), seconds)
+    getattr(ed, name)(net, (-1, 1), executor=workers or None)
+    print(time.perf_counter() - start)
 
 
 if __name__ == "__main__":

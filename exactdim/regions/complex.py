@@ -114,7 +114,7 @@ def activation_regions(
         budget=Budget.of(max_regions, max_seconds),
         progress=progress,
     )
-    return RegionComplex([network], where, joined(list(parts)))
+    return RegionComplex([network], where, list(parts))
 
 
 def count_regions(
@@ -176,12 +176,19 @@ class RegionComplex(Sequence[Region]):
         Number d of coordinates.
     layout : Layout
         How the hidden neurons are numbered.
-    cells : CellComplex
-        The faces as plain arrays.
+
+    Parameters
+    ----------
+    nets : sequence of ReLUNetwork
+    domain : Domain
+    parts : sequence of CellComplex
+        Their cells are the regions; how they meet is found out when it is first asked for.
     """
 
-    def __init__(self, nets: Sequence[ReLUNetwork], domain: Domain, cells: CellComplex) -> None:
-        self.nets, self.domain, self.cells = tuple(nets), domain, cells
+    def __init__(
+        self, nets: Sequence[ReLUNetwork], domain: Domain, parts: Sequence[CellComplex]
+    ) -> None:
+        self.nets, self.domain, self._parts = tuple(nets), domain, parts
         self.dimension = domain.dimension
         self.layout = Layout(tuple(domain.restrict(net) for net in nets))
         self._exact = ExactForms(self.layout, enclosed(domain.inequalities))
@@ -192,7 +199,7 @@ class RegionComplex(Sequence[Region]):
         return f"<RegionComplex of {len(self)} activation regions in {self.domain}>"
 
     def __len__(self) -> int:
-        return self.cells.n_cells
+        return sum(part.n_cells for part in self._parts)
 
     def __getitem__(self, index: int) -> Region:  # type: ignore[override]
         number = operator.index(index) + (len(self) if index < 0 else 0)
@@ -213,7 +220,7 @@ class RegionComplex(Sequence[Region]):
     @cached_property
     def patterns(self) -> BoolArray:
         """Activation patterns, one row per region, one column per hidden neuron."""
-        return self._mask_of(self.cells.words)
+        return self._mask_of(np.concatenate([part.words for part in self._parts]))
 
     def _mask_of(self, words: WordArray) -> BoolArray:
         mask = self.layout.masks(words)
@@ -283,6 +290,13 @@ class RegionComplex(Sequence[Region]):
         return np.concatenate(masks)
 
     # -- faces --------------------------------------------------------------------------------
+
+    @cached_property
+    def cells(self) -> CellComplex:
+        """The faces as plain arrays."""
+        cells = joined(self._parts)
+        self._parts = [cells]  # in the same order
+        return cells
 
     @cached_property
     def _begins(self) -> list[Ints]:
@@ -493,7 +507,7 @@ class RegionComplex(Sequence[Region]):
             If the domain is unbounded or not two-dimensional.
         """
         (part,) = complexes(Layout(()), self.domain.inequalities)
-        return RegionComplex([], self.domain, part)[0].polygon
+        return RegionComplex([], self.domain, [part])[0].polygon
 
     def certificate(self) -> Certificate:
         """Return a certificate that no activation region is missing; see `regions.proofs`.

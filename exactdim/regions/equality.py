@@ -18,7 +18,6 @@ from exactdim.nets.formats import NetworkLike, as_network
 from exactdim.nets.network import ReLUNetwork
 from exactdim.nets.patterns import affine_with_error
 from exactdim.regions.budget import Budget
-from exactdim.regions.cellular import joined
 from exactdim.regions.complex import RegionComplex
 from exactdim.regions.domain import Domain, DomainLike, as_domain
 from exactdim.regions.forms import passes
@@ -170,7 +169,7 @@ def same_function(
         budget=budget,
         progress=progress,
     ):
-        regions = RegionComplex(nets, where, part)
+        regions = RegionComplex(nets, where, [part])
         looked += len(regions)
         for cell in _in_doubt(regions):
             budget.check(looked)
@@ -180,7 +179,7 @@ def same_function(
                 values = tuple(tuple(net(at).tolist()[0]) for net in nets)
                 return Comparison(False, *nets, where, looked, point, (values[0], values[1]))
         kept.append(part)
-    return Comparison(True, *nets, where, looked, regions=RegionComplex(nets, where, joined(kept)))
+    return Comparison(True, *nets, where, looked, regions=RegionComplex(nets, where, kept))
 
 
 def max_difference(
@@ -241,7 +240,7 @@ def max_difference(
         budget=Budget.of(max_regions, max_seconds),
         progress=progress,
     ):
-        regions = RegionComplex(nets, where, part)
+        regions = RegionComplex(nets, where, [part])
         if not regions.bounded.all():
             raise InvalidInput(
                 f"{where} is unbounded, so the difference may be, too; give a box or a polytope"

@@ -347,6 +347,8 @@ def _serve(
             answer = FAILED, _portable(error)
         try:
             channel.send(answer)
+        except OSError:  # nobody is there any more
+            return
         except Exception as error:
             channel.send((FAILED, TypeError(f"the result of a job cannot be sent back: {error}")))
 
