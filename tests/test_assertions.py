@@ -144,6 +144,12 @@ def test_what_is_no_integer_is_no_rank(answer):
     )
 
 
+@pytest.mark.parametrize("answer", [True, np.True_, np.array(True), torch.tensor(True)])
+def test_a_truth_value_is_no_rank(answer):
+    """A test for rank one that is taken for a rank."""
+    assert f"of type {type(answer).__name__}" in refusal(assert_rank_equal, answer, [[1]])
+
+
 def test_large_reasons_are_given_in_short_and_hold():
     """Order 40: the minor is nonzero modulo the prime that is named; the relation has 40 terms."""
     n = 40

@@ -673,6 +673,16 @@ def test_what_cannot_be_parametrized():
             parametrize_with_checks([len])(test)
 
 
+def test_what_cannot_be_called():
+    with pytest.raises(errors.InvalidInput, match="3 is given as the function under test"):
+        run_checks(3)
+    with pytest.raises(errors.InvalidInput, match="3 is given as the function under test"):
+        parametrize_with_checks([len, 3])
+    for use in (run_checks, lambda rank, checks: parametrize_with_checks([rank], checks=checks)):
+        with pytest.raises(errors.InvalidInput, match="'zeros' is given as a check"):
+            use(ed.matrix_rank, checks=["zeros"])
+
+
 def test_without_pytest(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytest", None)
     with pytest.raises(errors.MissingDependency, match="pip install pytest"):

@@ -163,6 +163,15 @@ def test_what_is_done_with_regions_from_parts(whole, tmp_path):
     assert found.volume == 4
 
 
+def test_patterns_are_in_the_order_of_regions():
+    """They are known before faces are put together, and stay where they are."""
+    found = ed.activation_regions(PLANE, BOX, executor=2)
+    before, n = found.patterns.copy(), len(found)
+    points = [region.interior_point for region in found]
+    assert len(found) == n
+    assert (ed.activation_pattern(PLANE, points).mask == before).all()
+
+
 def test_comparisons_in_parts(tmp_path):
     other = ed.permute(ed.rescale(PLANE, 0, 3, "7/5"), 0, range(23, -1, -1))
     answer = ed.same_function(PLANE, other, BOX, executor=2)

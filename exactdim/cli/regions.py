@@ -127,8 +127,10 @@ def same(
 
     Parameters
     ----------
-    a, b
-        The networks: .npz (W1, b1, ...), .json, .pt (state dict), .safetensors.
+    a
+        A network: .npz (W1, b1, ...), .json, .pt (state dict), .safetensors.
+    b
+        Another one, with as many inputs and outputs.
     out
         Write a certificate of the answer to this file.
     json

@@ -358,8 +358,10 @@ def integer_or_none(value: object) -> int | None:
     Returns
     -------
     int or None
-        ``None`` if it is no integer, floats with integer values included.
+        ``None`` if it is no integer, floats with integer values and truth values included.
     """
+    if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
+        return None
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except Exception:  # whatever a foreign scalar raises

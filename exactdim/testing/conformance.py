@@ -51,6 +51,11 @@ def run_checks(
     list of (str, Exception or None)
         The name of each check, and what it or the function raised.
 
+    Raises
+    ------
+    InvalidInput
+        If `function` or a check cannot be called.
+
     Examples
     --------
     >>> import numpy as np
@@ -61,6 +66,7 @@ def run_checks(
     >>> "rescaled_network_float32" in failed, "duplicated_rows" in failed
     (True, False)
     """
+    _require_callables([function], "the function under test")
     results: list[tuple[str, Exception | None]] = []
     for check in _chosen(checks, level):
         try:
@@ -101,7 +107,8 @@ def parametrize_with_checks(
     Raises
     ------
     InvalidInput
-        If there is no function or no check, or the decorated function does not take them.
+        If there is no function or no check, if one cannot be called, or if the decorated function
+        does not take them.
     MissingDependency
         If pytest is not installed.
 
@@ -122,6 +129,7 @@ def parametrize_with_checks(
     if callable(functions):
         raise InvalidInput("give a list of functions, even where there is one only")
     under_test, chosen = list(functions), _chosen(checks, level)
+    _require_callables(under_test, "the function under test")
     if not under_test or not chosen:
         raise InvalidInput(
             f"{len(under_test)} functions and {len(chosen)} checks make no test; give some of each"
@@ -150,7 +158,15 @@ def _chosen(
     check_level(level)
     if checks is None:
         return list(rank_checks(level=level))
-    return [c for c in checks if level == "exact" or getattr(c, "level", "any") == "any"]
+    given = list(checks)
+    _require_callables(given, "a check")
+    return [c for c in given if level == "exact" or getattr(c, "level", "any") == "any"]
+
+
+def _require_callables(things: Iterable[object], role: str) -> None:
+    for thing in things:
+        if not callable(thing):
+            raise InvalidInput(f"{thing!r} is given as {role}, but it cannot be called")
 
 
 def _name(function: Callable[..., Any]) -> str:
