@@ -1,12 +1,15 @@
 """Threads of BLAS: as few as are asked for, whoever else asks, and all of them back afterwards."""
 
 import multiprocessing
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from exactdim.arith import parallel
 from exactdim.arith.parallel import one_blas_thread, strip_workers
 from exactdim.regions.workers import Work, results
 
@@ -35,6 +38,46 @@ def test_one_thread_within_and_as_many_as_before_afterwards():
     with pytest.raises(ZeroDivisionError), one_blas_thread():
         raise ZeroDivisionError
     assert blas_threads() == {3}
+
+
+class SlowBlas:
+    """Three threads, and a first user that is slow to limit them after it has looked at them."""
+
+    def __init__(self):
+        self.num_threads = 3
+        self.lib_controllers = [self]
+        self.first_is_slow, self.first_is_done = threading.Event(), threading.Event()
+        self.second_is_done = threading.Event()
+
+    @contextmanager
+    def limit(self, limits):
+        is_first = not self.first_is_slow.is_set()
+        if is_first:
+            self.first_is_slow.set()
+            self.second_is_done.wait(0.5)
+        before, self.num_threads = self.num_threads, limits
+        (self.first_is_done if is_first else self.second_is_done).set()
+        yield
+        self.num_threads = before
+
+
+def test_two_threads_that_limit_it_restore_it(monkeypatch):
+    """Both find three threads; neither may take the other's one for what it has to restore."""
+    blas, second_has_left = SlowBlas(), threading.Event()
+    monkeypatch.setattr(parallel, "_blas", lambda: blas)
+
+    def first():
+        with one_blas_thread():
+            second_has_left.wait()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    blas.first_is_slow.wait()
+    with one_blas_thread():
+        blas.first_is_done.wait()
+    second_has_left.set()
+    thread.join()
+    assert blas.num_threads == 3
 
 
 def multiplied(job, order, others):

@@ -543,6 +543,15 @@ def test_after_a_limit_the_folder_is_of_use(whole, tmp_path):
 HUGE = ed.ReLUNetwork.random((4, 90, 90, 1), seed=0)
 
 
+@pytest.mark.parametrize("seconds", [1e7, 1e300, float("inf")])
+@pytest.mark.parametrize("kind", [None, 2, "threads"])
+def test_limits_beyond_all_clocks(kind, seconds, whole):
+    with ThreadPoolExecutor(2) as pool:
+        executor = pool if kind == "threads" else kind
+        found = ed.count_regions(PLANE, BOX, executor=executor, max_seconds=seconds)
+    assert found == len(whole)
+
+
 @pytest.mark.parametrize("kind", ["here", "folder", "threads", "processes"])
 def test_max_seconds(kind, tmp_path):
     """A computation of many minutes, after a moment."""

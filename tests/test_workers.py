@@ -121,20 +121,41 @@ def test_a_ledger_of_divided_jobs(n_jobs, seed):
             part, numbers = running.pop(choose.randrange(len(running)))
             if event == "divide":
                 half = {number for number in numbers if choose.random() < 0.5}
-                ledger.divided(part, half)
+                ledger.divided(part.number, half)
                 running.append((part, numbers - half))
             elif event == "finish":
-                finished = ledger.finished(part, numbers)
+                finished = ledger.finished(part.number, numbers)
                 if finished is not None:
                     assert part.number not in found
                     found[part.number] = finished
             else:
                 deaths += 1
-                ledger.lost(part)
-                assert all(map(ledger._counts, ledger.waiting))  # nobody works in vain
+                running = [(other, of) for other, of in running if other.number != part.number]
+                ledger.lost(part.number)
     assert found.keys() == set(range(n_jobs))
     for parts in found.values():
         assert sorted(number for part in parts for number in part) == list(range(20))
+
+
+def stall(job, order, others):
+    """The first time, hand over a part and die as soon as whoever has it has come to a stop."""
+    if job == "part":
+        (order / "stopped").touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif not (order / "stopped").exists():
+        while not others.idle:
+            time.sleep(1e-3)
+        others.give("part")
+        while not (order / "stopped").exists():
+            time.sleep(1e-3)
+        os._exit(1)
+    return job
+
+
+def test_who_works_in_vain_is_stopped(tmp_path):
+    """A part of a job that is begun again is nobody's business any more."""
+    stalling = Work(stall, order=lambda: tmp_path, patience=lambda: None, overdue=print)
+    assert list(results(stalling, {3: "whole"}, 2)) == [(3, ["whole"])]
 
 
 def test_where_jobs_are_not_divided():
@@ -223,6 +244,43 @@ sys.exit(sum(child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process(
 def test_a_burst_of_interrupts_leaves_nobody():
     run = subprocess.run(
         [sys.executable, "-c", BURST], capture_output=True, timeout=90, check=False
+    )
+    assert run.returncode == 0, run.stderr.decode()
+
+
+STARTED = """
+import os, psutil, random, signal, threading, time
+from exactdim.regions.workers import Work, results
+
+def do(job, order, others):
+    return job
+
+threading.Thread(target=time.sleep, args=(999,), daemon=True).start()  # it may get the signal
+work = Work(do, order=lambda: None, patience=lambda: None, overdue=print)
+interrupted = 0
+for _ in range(40):
+    interrupter = os.fork()
+    if not interrupter:
+        time.sleep(random.uniform(0, 0.03))
+        os.kill(os.getppid(), signal.SIGINT)
+        os._exit(0)
+    try:
+        while True:
+            list(results(work, dict.fromkeys(range(3)), 3))
+    except KeyboardInterrupt:
+        interrupted += 1
+    os.waitpid(interrupter, 0)
+left = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+os._exit(len(left) or interrupted != 40)
+"""
+
+
+def test_interrupts_while_processes_are_started_leave_nobody():
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STARTED],
+        capture_output=True,
+        timeout=90,
+        check=False,
     )
     assert run.returncode == 0, run.stderr.decode()
 

@@ -9,6 +9,7 @@ in parallel too.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -23,9 +24,13 @@ ForEach: TypeAlias = Callable[[Callable[[int], None], Iterable[int]], None]
 """Calls a function for each starting row, in any order, and returns when all are done."""
 
 
+_LIMITED = threading.Lock()
+"""Held by whoever has limited BLAS, which is one setting of the whole process."""
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let the BLAS of numpy use one thread.
+    """Let the BLAS of numpy use one thread; until the first one of several users leaves.
 
     Notes
     -----
@@ -34,12 +39,18 @@ def one_blas_thread() -> Iterator[None]:
     of a second while they wait for work, from the moment they are started: in a new process that is
     when it first asks for a number of threads, be it one. So nothing is asked for that is so.
     """
-    blas = _blas()
-    if all(library.num_threads == 1 for library in blas.lib_controllers):
+    if not _LIMITED.acquire(blocking=False):  # else the last to leave might restore one thread
         yield
-    else:
-        with blas.limit(limits=1):
+        return
+    try:
+        blas = _blas()
+        if all(library.num_threads == 1 for library in blas.lib_controllers):
             yield
+        else:
+            with blas.limit(limits=1):
+                yield
+    finally:
+        _LIMITED.release()
 
 
 @cache

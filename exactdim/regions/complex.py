@@ -95,6 +95,10 @@ def activation_regions(
     neuron; about 2^d faces per region, a few microseconds each. Signs are certified in floats or
     decided in rational numbers.
 
+    Processes are started as `multiprocessing` does it. Where it forks, and other threads of yours
+    multiply matrices at that moment, OpenBLAS can wait for ever: choose another way then, with
+    ``multiprocessing.set_start_method("forkserver")``.
+
     Examples
     --------
     >>> net = ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]], [[1]]], [[0, 0], [-1], None])

@@ -60,7 +60,7 @@ class Layout:
     def blocks(self) -> tuple[Block, ...]:
         """The neurons in the order in which they cut, at most 64 at a time.
 
-        The very first are fewer: jobs can be divided only between two blocks.
+        The very first are fewer: jobs begin after that block.
         """
         return tuple(
             Block(number, layer, first, min(first + size, width), first + size >= width)

@@ -17,14 +17,11 @@ class Part(NamedTuple):
     ----------
     number : int
         Of the job.
-    attempt : int
-        How often the job was begun before.
     job
         What is to be done; None for the whole job, which every process has.
     """
 
     number: int
-    attempt: int
     job: Any
 
 
@@ -32,7 +29,7 @@ class Ledger(Generic[Result]):
     """What is still to be done of which jobs.
 
     A part that was handed over is missing in the job that it came from. So if a process dies, all
-    parts of its job are forgotten, wherever they are, and the job is begun again.
+    parts of its job are forgotten, and the job is begun again.
 
     Attributes
     ----------
@@ -46,43 +43,35 @@ class Ledger(Generic[Result]):
     """
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        self.waiting = [Part(number, 0, None) for number in numbers][::-1]
-        self._attempt = {part.number: 0 for part in self.waiting}
-        self._open = dict.fromkeys(self._attempt, 1)
-        self._told = dict.fromkeys(self._attempt, 0)
-        self._results: dict[int, list[Result]] = {number: [] for number in self._attempt}
+        self.waiting = [Part(number, None) for number in numbers][::-1]
+        self._results: dict[int, list[Result]] = {part.number: [] for part in self.waiting}
+        self._open = dict.fromkeys(self._results, 1)
+        self._told = dict.fromkeys(self._results, 0)
 
-    def _counts(self, part: Part) -> bool:
-        return part.attempt == self._attempt[part.number]
+    def divided(self, number: int, job: object) -> None:
+        """Note that a part of a job is to be done by somebody else."""
+        self._open[number] += 1
+        self.waiting.append(Part(number, job))
 
-    def divided(self, part: Part, job: object) -> None:
-        """Note that a part of a part is to be done by somebody else."""
-        if self._counts(part):
-            self._open[part.number] += 1
-            self.waiting.append(part._replace(job=job))
-
-    def finished(self, part: Part, result: Result) -> list[Result] | None:
-        """Note a result; return all results of the job if there are no more to come."""
-        if not self._counts(part):
+    def finished(self, number: int, result: Result) -> list[Result] | None:
+        """Note the result of a part; return those of the whole job if there are no more to come."""
+        self._results[number].append(result)
+        self._open[number] -= 1
+        if self._open[number]:
             return None
-        self._results[part.number].append(result)
-        self._open[part.number] -= 1
-        if self._open[part.number]:
-            return None
-        self._told[part.number] = 0
-        return self._results.pop(part.number)
+        self._told[number] = 0
+        return self._results.pop(number)
 
-    def told(self, part: Part, n: int) -> int:
-        """Note that n more are done in a part; return how many are in unfinished jobs."""
-        if self._counts(part):
-            self._told[part.number] += n
+    def told(self, number: int, n: int) -> int:
+        """Note that n more are done in a job; return how many are in unfinished jobs."""
+        self._told[number] += n
         return sum(self._told.values())
 
-    def lost(self, part: Part) -> None:
-        """Note that the process died that was at work on a part."""
-        if self._counts(part):
-            number, attempt = part.number, part.attempt + 1
-            self.waiting = [other for other in self.waiting if other.number != number]
-            self.waiting.append(Part(number, attempt, None))
-            self._attempt[number], self._open[number] = attempt, 1
-            self._told[number], self._results[number] = 0, []
+    def lost(self, number: int) -> None:
+        """Note that a process died that was at work on a part, and begin the job again.
+
+        Nobody may be at work on another part of it any more.
+        """
+        self.waiting = [part for part in self.waiting if part.number != number]
+        self.waiting.append(Part(number, None))
+        self._open[number], self._told[number], self._results[number] = 1, 0, []

@@ -33,11 +33,18 @@ __all__ = ["NOBODY", "Others", "Work", "Workers", "results"]
 Workers: TypeAlias = "Executor | int | None"
 """Where jobs run: an executor, a number of processes, or here."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds that are waited at a time; operating systems cannot count far."""
+
 MOST_DEATHS = 4
 """Processes of our own that may die before we give up."""
 
 DONE, DIVIDED, TOLD, FAILED = "done", "divided", "told", "failed"
 """What comes from a process: a result, a part for somebody else, a number, an exception."""
+
+_STARTING = threading.Lock()
+"""A process inherits all that is open. Were two started at a time, each would keep a channel of the
+other open, whose end would then not be noticed."""
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Options of `mallopt`, as <malloc.h> of the GNU C library numbers them."""
@@ -90,7 +97,8 @@ class Work(Generic[Job, Order, Result]):
     order : callable
         Called when a job is handed out, for what it has to know at that moment.
     patience : callable
-        How many seconds to wait for the next result; None for as long as it takes.
+        How many seconds to wait for the next result; None for as long as it takes. It may be
+        asked for earlier, to wait again.
     overdue : callable
         Called with the numbers of the running jobs when none has come in that time; may raise.
     heard : callable
@@ -166,7 +174,7 @@ def _foreign(
             futures[executor.submit(work.do, job, work.order(), NOBODY)] = number
         running = set(futures)
         while running:
-            done, running = wait(running, work.patience(), FIRST_COMPLETED)
+            done, running = wait(running, _short(work.patience()), FIRST_COMPLETED)
             if not done:
                 work.overdue([futures[future] for future in running])
             for future in done:
@@ -200,7 +208,7 @@ def _own_processes(
             idle = [process for process in team.values() if process.part is None]
             while ledger.waiting and (idle or len(team) < processes):
                 if not idle:
-                    with _interrupts_held():  # a process that is started is in the team
+                    with _STARTING, _interrupts_held():  # a process that is started is in the team
                         process = _Process(work, jobs)
                         team[process.channel] = process
                     idle.append(process)
@@ -209,11 +217,13 @@ def _own_processes(
             if not busy:
                 return
             _ask_for_parts([team[channel] for channel in busy], processes - len(busy))
-            ready = connection.wait(list(busy), work.patience())  # type: ignore[arg-type]
+            ready: list[Any] = connection.wait(list(busy), _short(work.patience()))  # type: ignore[arg-type]
             if not ready:
                 work.overdue(sorted({part.number for part in busy.values()}))
             for channel in ready:
-                process, part = team[channel], busy[channel]  # type: ignore[index]
+                if channel not in team:  # stopped a moment ago
+                    continue
+                process, number = team[channel], busy[channel].number
                 try:
                     what, thing = process.channel.receive()
                 except (EOFError, OSError):
@@ -223,25 +233,30 @@ def _own_processes(
                             f"{deaths} processes died, perhaps for lack of memory; use fewer, and "
                             "a checkpoint folder to keep what is done"
                         ) from None
-                    ledger.lost(part)
-                    process.stop()
-                    del team[process.channel]
+                    for other, part in busy.items():  # whoever has a part of that job
+                        if part.number == number and other in team:
+                            team.pop(other).stop()
+                    ledger.lost(number)
                     continue
                 if what == FAILED:
                     raise thing
                 if what == TOLD:
-                    work.heard(ledger.told(part, thing))
+                    work.heard(ledger.told(number, thing))
                     continue
                 process.asked = False
                 if what == DIVIDED:
-                    ledger.divided(part, thing)
+                    ledger.divided(number, thing)
                     continue
                 process.part = None
-                found = ledger.finished(part, thing)
+                found = ledger.finished(number, thing)
                 if found is not None:
-                    yield part.number, found
+                    yield number, found
     finally:
         _dismiss_all(team)
+
+
+def _short(patience: float | None) -> float | None:
+    return None if patience is None else min(patience, LONGEST_WAIT)
 
 
 def _ask_for_parts(busy: list[_Process[Any, Any, Any]], idle: int) -> None:
@@ -332,25 +347,31 @@ def _serve(
     _keep_memory()
     if os.getppid() == master:  # else the process was started by a server, which ends it
         threading.Thread(target=_end_with, args=(master,), daemon=True).start()
-    while True:
-        try:
-            request = channel.receive()
-        except EOFError:
-            return
-        if request is None:  # for a part of a job that was done in the meantime
-            continue
-        number, part, order = request
-        job = jobs[number] if part is None else part
-        try:
-            answer: tuple[str, Any] = DONE, do(job, order, _OthersByChannel(channel))
-        except Exception as error:  # it is raised again where the results are read
-            answer = FAILED, _portable(error)
-        try:
-            channel.send(answer)
-        except OSError:  # nobody is there any more
-            return
-        except Exception as error:
-            channel.send((FAILED, TypeError(f"the result of a job cannot be sent back: {error}")))
+    with suppress(EOFError, OSError):  # nobody is there any more
+        while True:
+            _answer(channel, do, jobs)
+
+
+def _answer(
+    channel: Channel, do: Callable[[Job, Order, Others[Job]], Any], jobs: Mapping[int, Job]
+) -> None:
+    """Do what is asked for next; neither the part nor its result is kept."""
+    request = channel.receive()
+    if request is None:  # for a part of a job that was done in the meantime
+        return
+    number, part, order = request
+    job = jobs[number] if part is None else part
+    try:
+        answer: tuple[str, Any] = DONE, do(job, order, _OthersByChannel(channel))
+    except Exception as error:  # it is raised again where the results are read
+        answer = FAILED, _portable(error)
+    try:
+        channel.send(answer)
+    except OSError:
+        raise
+    except Exception as error:
+        why = f"the result of a job cannot be sent back: {type(error).__name__}: {error}"
+        channel.send((FAILED, TypeError(why)))
 
 
 def _keep_memory() -> None:
@@ -385,11 +406,20 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if in_main_thread and handler:  # it runs here, whichever thread the signal goes to
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        if in_main_thread and handler:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _let_interrupts_through() -> None:
