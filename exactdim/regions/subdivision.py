@@ -273,7 +273,8 @@ class Subdivision:
         used[faces[d - 1].normals.view] = True
         number = np.cumsum(used, dtype=np.int32) - np.int32(1)
         infinite_row = rows.at_infinity.view != 0
-        blocks = range(len(self.layout.blocks))
+        block, cell = rows.block.view[used], rows.cell.view[used]
+        history = self._history_of(block, cell)
         signs = [(pos.view, neg.view) for pos, neg in self.signs]
         empty = np.zeros((len(self.vertices), 0), np.uint64)
         return CellComplex(
@@ -289,12 +290,34 @@ class Subdivision:
             np.column_stack([empty, *(neg for _, neg in signs)]),
             np.column_stack([words.view for words in self.walls]),
             self.cell_words,
-            rows.block.view[used],
-            rows.cell.view[used],
+            block,
+            cell,
             rows.unit.view[used],
             rows.at_infinity.view[used],
-            tuple(self.history[i] for i in blocks),
+            history,
         )
+
+    def _history_of(self, block: IntArray, cell: IntArray) -> tuple[WordArray, ...]:
+        """Return the patterns of earlier cells that rows are defined on, and number them anew.
+
+        Parameters
+        ----------
+        block, cell : int32 arrays of shape (rows,)
+            Of some rows, in order; the cells are replaced by their new numbers.
+
+        Returns
+        -------
+        tuple of uint64 arrays, one per block
+        """
+        history = []
+        ends = np.searchsorted(block, range(len(self.layout.blocks) + 1))
+        for words, start, end in zip(self.history, ends[:-1], ends[1:], strict=True):
+            needed = np.zeros(len(words), np.bool_)
+            needed[cell[start:end]] = True
+            number = np.cumsum(needed, dtype=np.int32) - np.int32(1)
+            cell[start:end] = number[cell[start:end]]
+            history.append(words[needed])
+        return tuple(history)
 
     # -- vertices -----------------------------------------------------------------------------
 
