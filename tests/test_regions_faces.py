@@ -246,6 +246,15 @@ def test_face_to_face(regions):
 
 
 @given(complexes())
+def test_patterns_of_earlier_cells_are_kept_where_they_define_something(regions):
+    """The rows of each block name all of them."""
+    cells = regions.cells
+    for block, words in enumerate(cells.history):
+        named = cells.row_cell[cells.row_block == block]
+        assert set(named.tolist()) == set(range(len(words)))
+
+
+@given(complexes())
 def test_neighbours_differ_in_neurons_that_vanish_between_them(regions):
     graph = regions.graph()
     for one, other, data in graph.edges(data=True):
