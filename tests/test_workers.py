@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import exactdim as ed
 from exactdim import errors
+from exactdim.regions.channel import Channel
 from exactdim.regions.ledger import Ledger
-from exactdim.regions.workers import NOBODY, Work, results
+from exactdim.regions.workers import DIVIDED, NOBODY, Work, _OthersByChannel, results
 
 
 class Unportable(Exception):
@@ -112,8 +113,11 @@ def test_a_ledger_of_divided_jobs(n_jobs, seed):
     choose = random.Random(seed)
     ledger = Ledger(range(n_jobs))
     running, found, deaths = [], {}, 0
+    told = dict.fromkeys(range(n_jobs), 0)  # of jobs that are not finished
     while ledger.waiting or running:
-        event = choose.choice(["start", "divide", "finish", "die"][: 4 if deaths < 9 else 3])
+        event = choose.choice(
+            ["start", "divide", "tell", "finish", "die"][: 5 if deaths < 9 else 4]
+        )
         if event == "start" and ledger.waiting:
             part = ledger.waiting.pop(choose.randrange(len(ledger.waiting)))
             running.append((part, set(range(20)) if part.job is None else part.job))
@@ -123,18 +127,57 @@ def test_a_ledger_of_divided_jobs(n_jobs, seed):
                 half = {number for number in numbers if choose.random() < 0.5}
                 ledger.divided(part.number, half)
                 running.append((part, numbers - half))
+            elif event == "tell":
+                told[part.number] += len(numbers)
+                assert ledger.told(part.number, len(numbers)) == sum(told.values())
+                running.append((part, numbers))
             elif event == "finish":
                 finished = ledger.finished(part.number, numbers)
                 if finished is not None:
                     assert part.number not in found
                     found[part.number] = finished
+                    told[part.number] = 0
             else:
                 deaths += 1
+                told[part.number] = 0
                 running = [(other, of) for other, of in running if other.number != part.number]
                 ledger.lost(part.number)
     assert found.keys() == set(range(n_jobs))
     for parts in found.values():
         assert sorted(number for part in parts for number in part) == list(range(20))
+
+
+def crumble(job, order, others):
+    """Hand over one number at a time, whenever somebody asks for a part."""
+    done = []
+    while job:
+        done.append(job.pop())
+        time.sleep(1e-3)
+        if len(job) > 1 and others.idle:
+            others.give([job.pop()])
+    return done
+
+
+def test_whoever_gave_a_part_is_asked_again():
+    work = Work(crumble, order=lambda: None, patience=lambda: None, overdue=print)
+    [(_, found)] = results(work, {0: list(range(300))}, 2)
+    assert sorted(number for done in found for number in done) == list(range(300))
+    assert len(found) > 3
+
+
+def test_a_part_is_given_once_for_each_request():
+    master, worker = Channel.pair()
+    others = _OthersByChannel(worker)
+    assert not others.idle
+    for part in ("one", "another"):
+        master.send(None)
+        assert others.idle
+        assert others.idle  # until it is given
+        others.give(part)
+        assert not others.idle
+        assert master.receive() == (DIVIDED, part)
+    master.close()
+    worker.close()
 
 
 def stall(job, order, others):
