@@ -155,9 +155,7 @@ def joined(parts: Sequence[CellComplex]) -> CellComplex:
         count.append(_chosen([p.count[k] for p in parts], kept))
         members = [parts[0].boundary[k]]  # of which all faces are kept, with their numbers
         for part, own, number in zip(parts[1:], kept[1:], lower[1:], strict=True):
-            wanted = np.zeros(part.n_faces(k), np.bool_)
-            wanted[own] = True
-            members.append(number[part.boundary[k][np.repeat(wanted, part.count[k])]])
+            members.append(number[part.entries(k, own)[1]])
         boundary.append(np.concatenate(members))
         at_infinity.append(_chosen([p.at_infinity[k] for p in parts], kept))
         shared.append(_chosen([p.shared[k] for p in parts], kept))

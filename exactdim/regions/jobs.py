@@ -321,13 +321,14 @@ def _results(
         if progress:
             progress(done, total, f"{limits.known + regions + more} regions")
 
+    first = next(iter(jobs.values()), None)
     work = Work(
         partial(_job, summary),
         order=lambda: limits.after(regions).sent(),
         patience=lambda: limits.sent()[1],
         overdue=overdue,
         heard=report,
-        known=[thing for job in list(jobs.values())[:1] for thing in (job.layout, job.exact)],
+        known=[first.layout, first.exact] if first else [],
     )
     with closing(results(work, jobs, executor)) as finished:
         for number, found in finished:

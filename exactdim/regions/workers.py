@@ -97,8 +97,8 @@ class Work(Generic[Job, Order, Result]):
     order : callable
         Called when a job is handed out, for what it has to know at that moment.
     patience : callable
-        How many seconds to wait for the next result; None for as long as it takes. It may be
-        asked for earlier, to wait again.
+        How many seconds to wait for the next result; None for as long as it takes. An hour is
+        waited at most before it is asked again.
     overdue : callable
         Called with the numbers of the running jobs when none has come in that time; may raise.
     heard : callable
@@ -233,9 +233,7 @@ def _own_processes(
                             f"{deaths} processes died, perhaps for lack of memory; use fewer, and "
                             "a checkpoint folder to keep what is done"
                         ) from None
-                    for other, part in busy.items():  # whoever has a part of that job
-                        if part.number == number and other in team:
-                            team.pop(other).stop()
+                    _stop_work_on(number, team)
                     ledger.lost(number)
                     continue
                 if what == FAILED:
@@ -253,6 +251,14 @@ def _own_processes(
                     yield number, found
     finally:
         _dismiss_all(team)
+
+
+def _stop_work_on(number: int, team: dict[Channel, _Process[Any, Any, Any]]) -> None:
+    """End the processes that are at work on parts of a job."""
+    at_work = [p for p in team.values() if p.part is not None and p.part.number == number]
+    for process in at_work:
+        process.stop()
+        del team[process.channel]
 
 
 def _short(patience: float | None) -> float | None:
