@@ -24,7 +24,7 @@ import pytest
 import exactdim as ed
 from exactdim import Domain, cli, errors
 from exactdim.nets.formats import write_network
-from exactdim.regions import jobs
+from exactdim.regions import jobs, ledger
 
 # Python warns where a process with threads forks; the pools here have no other choice.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -232,6 +232,27 @@ def test_a_worker_killed_in_the_middle(deaths, large_count, monkeypatch):
     assert ed.count_regions(LARGE, BOX, executor=2, progress=progress) == large_count
     assert len(killed) == deaths
     assert len(seen) > 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers inherit the patch by fork")
+def test_work_that_is_begun_again_counts_once(large_count, monkeypatch):
+    """Were a region counted twice, there would seem to be more than there are."""
+    monkeypatch.setattr(jobs, "SHARED", 0)
+    monkeypatch.setattr(jobs, "PART", 1 << 15)
+    monkeypatch.setattr(jobs, "jobs_for", lambda _: 1)
+    told, killed = ledger.Ledger.told, []
+
+    def kill_and_tell(self, number, n):
+        more = told(self, number, n)
+        if more > large_count // 3 and len(killed) < 2:
+            killed.append(min(multiprocessing.active_children(), key=lambda p: p.pid))
+            killed[-1].kill()
+        return more
+
+    monkeypatch.setattr(ledger.Ledger, "told", kill_and_tell)
+    found = ed.count_regions(LARGE, BOX, executor=2, max_regions=large_count)
+    assert found == large_count
+    assert len(killed) == 2
 
 
 def test_regions_survive_a_killed_worker(whole, tmp_path):
